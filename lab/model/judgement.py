@@ -1,0 +1,69 @@
+"""Two sides compared, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.model.outcome import Better, RowKind
+
+
+class Verdict(StrEnum):
+    """Exact rows: EQUAL MORE FEWER WOBBLE. Counts and samples: UNCHANGED IMPROVED REGRESSED INCONCLUSIVE. Never a word of time for instructions."""
+
+    EQUAL = "EQUAL"
+    MORE = "MORE"
+    FEWER = "FEWER"
+    WOBBLE = "WOBBLE"
+    UNCHANGED = "UNCHANGED"
+    IMPROVED = "IMPROVED"
+    REGRESSED = "REGRESSED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as a payload declares it; `min_effect` is relative (0.005 = half a percent)."""
+
+    name: str
+    unit: str
+    kind: RowKind
+    better: Better = "less"
+    min_effect: float = 0.005
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One side of a comparison: the headline and every boot's value, in boot order."""
+
+    median: float
+    n: int
+    values_by_boot: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row, two sides; `a` and `b` name any two sides (job side labels)."""
+
+    a: str
+    b: str
+    payload: str
+    kconfig: str
+    guest: str
+    metric: str
+    unit: str
+    kind: RowKind
+    base: Spread
+    patched: Spread
+    delta: float
+    ratio: float | None
+    """patched / base; None when base is 0."""
+    min_effect: float
+    verdict: Verdict
+    material: bool
+    """Whether |delta| exceeds the metric's min_effect."""
+    note: str = ""
+    """For WOBBLE: the leak, as far as it is known."""
+    interval: tuple[float, float] | None = None
+    p: float | None = None

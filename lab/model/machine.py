@@ -1,0 +1,56 @@
+"""Where a kernel runs: guest specification, accelerator, image, instrument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["exact", "counts", "wall", "emulated"]
+
+
+@dataclass(frozen=True)
+class GuestSpec:
+    """A named guest of lab.toml: hardware and command line, as data."""
+
+    name: str
+    cpus: int = 1
+    memory_mib: int = 1024
+    cmdline: tuple[str, ...] = ()
+    """Kernel arguments on top of what the mode needs."""
+    mode: Mode = "exact"
+    image: str = "tiny"
+    qemu_args: tuple[str, ...] = ()
+    """Words of --qemu-arg, added last."""
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Accel:
+    """The accelerator that really boots a kernel here."""
+
+    name: Literal["kvm", "tcg"]
+    proven: bool
+    evidence: str
+    """One line: how this is known."""
+    qemu_version: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """A guest root file system: an initramfs and the key that logs into it."""
+
+    name: str
+    hash: str
+    initrd: Path
+    ssh_key: Path
+    host_key: Path
+    """The guest's public host key, so that the lab knows to whom it talks."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A QEMU plugin as data: words for QEMU's command line and the file it writes."""
+
+    argv: tuple[str, ...]
+    output: Path

@@ -1,0 +1,147 @@
+"""Jobs, their results, and the one document that other programs read: results.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lab.model.judgement import Comparison, Metric
+from lab.model.machine import Accel, GuestSpec, Image
+from lab.model.outcome import Case, Finding, Milestone, Outcome, Row, Status
+
+Role = Literal["baseline", "patched"]
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class PayloadSpec:
+    """A payload as payload.toml declares it, and where its built files are."""
+
+    name: str
+    summary: str
+    directory: Path
+    """Built files, sent to the guest as they are."""
+    hash: str
+    command: tuple[str, ...]
+    """argv inside the payload's directory on the guest."""
+    metrics: tuple[Metric, ...]
+    kind: Literal["test", "bench"] = "bench"
+    options: tuple[str, ...] = ()
+    """CONFIG_X=y lines it needs; a kernel without them gives SKIP with the reason."""
+    guests: tuple[str, ...] = ()
+    """Guests it suits; empty: any."""
+    timeout_s: float = 300.0
+    article: str = ""
+    instrument: bool = True
+    """Whether the cost plugin counts between its marks."""
+
+
+@dataclass(frozen=True)
+class KernelFiles:
+    """The files of a Build that a job needs: values, so that a job can be carried to another machine."""
+
+    key: str
+    release: str
+    bzimage: Path
+    vmlinux: Path
+    system_map: Path
+    config: Path
+    tree: str
+    kconfig_hash: str
+    toolchain: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell, one boot: what a worker reads. The id is readable: pingpong.null.k02.default.baseline.r01."""
+
+    id: str
+    role: Role
+    series: tuple[str, ...]
+    upto: int
+    kconfig: str
+    kernel: KernelFiles
+    guest: GuestSpec
+    image: Image
+    accel: Accel
+    payload: PayloadSpec | None
+    """None: boot only."""
+    boot: int
+    """1-based number of the boot of this side."""
+    directory: Path
+    boot_budget_s: float = 120.0
+    """Seconds of QEMU's own CPU time without a sign of progress until the guest counts as stalled."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a worker leaves."""
+
+    id: str
+    series: tuple[str, ...]
+    upto: int
+    kconfig: str
+    guest: str
+    payload: str
+    role: Role
+    boot: int
+    status: Status
+    seconds: float
+    cases: tuple[Case, ...] = ()
+    samples: tuple[Row, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+    notes: tuple[str, ...] = ()
+    message: str = ""
+    """For anything but PASS: the one message a person needs."""
+    attempts: int = 1
+    """2 when a MISS was retried on a fresh guest: shown as flaky, never as a plain pass."""
+    outcome: Outcome | None = field(default=None)
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """A side's kernel as results.json shows it."""
+
+    role: Role
+    series: tuple[str, ...]
+    upto: int
+    kconfig: str
+    key: str
+    tree: str
+    release: str
+    status: Status
+    seconds: float
+    reused: bool
+    objects: int
+    findings: tuple[Finding, ...] = ()
+    warnings: tuple[str, ...] = ()
+    options_delta: tuple[str, ...] = ()
+    """kconfig lines that differ from the baseline's."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """results.json: everything a run found; its JSON Schema is generated from this class and committed."""
+
+    run: str
+    command: str
+    status: Status
+    exit: int
+    started: str
+    """ISO 8601, UTC."""
+    seconds: float
+    source: str
+    accel: Accel | None
+    env: dict[str, str]
+    builds: tuple[BuildRecord, ...]
+    jobs: tuple[JobResult, ...]
+    comparisons: tuple[Comparison, ...]
+    findings: tuple[Finding, ...] = ()
+    """Findings that belong to no job, e.g. a patch that does not apply."""
+    stages: tuple[Milestone, ...] = ()
+    """Seconds per stage."""
+    schema: int = SCHEMA
