@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,18 +12,22 @@ T = TypeVar("T")
 
 
 def to_json(value: object) -> str:
-    """A model value as indented JSON; NaN and infinities are refused."""
-    return TypeAdapter(type(value)).dump_json(value, indent=1).decode() + "\n"
+    """A model value as indented JSON. Raises ValueError on NaN and infinities; half a surrogate pair becomes a question mark."""
+    # not dump_json: it writes NaN as null and stops at the first surrogate, which file names may hold
+    text = json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"), indent=1, allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "replace").decode() + "\n"
 
 
 def from_json(text: str | bytes, shape: type[T]) -> T:
-    """The JSON text as a value of `shape`. Raises pydantic.ValidationError."""
-    return TypeAdapter(shape).validate_json(text)
+    """The JSON text as a value of `shape`. Raises ValueError: not JSON, not of that shape (pydantic.ValidationError), NaN or infinite."""
+    value = TypeAdapter(shape).validate_json(text)
+    to_json(value)
+    return value
 
 
 def schema_of(shape: type) -> dict[str, Any]:
-    """The JSON Schema (2020-12) of `shape`."""
-    return TypeAdapter(shape).json_schema()
+    """The JSON Schema (2020-12) of what `to_json` writes for `shape`: every field is there."""
+    return TypeAdapter(shape).json_schema(mode="serialization")
 
 
 def write_json(path: Path, value: object) -> None:
