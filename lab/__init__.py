@@ -1,0 +1,1 @@
+"""The lab: from a patch series to a verdict."""

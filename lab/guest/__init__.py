@@ -1,0 +1,1 @@
+"""Build + GuestSpec -> a running guest."""

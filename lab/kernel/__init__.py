@@ -1,0 +1,1 @@
+"""Source + series + kconfig -> Build."""

@@ -1,0 +1,1 @@
+"""Guest + payload -> result; results -> verdict."""

@@ -1,0 +1,1 @@
+"""The vocabulary: frozen dataclasses and Protocols, no behaviour worth a test of its own."""

@@ -9,7 +9,7 @@ from lab.model.outcome import Better, RowKind
 
 
 class Verdict(StrEnum):
-    """Exact rows: EQUAL MORE FEWER WOBBLE. Counts and samples: UNCHANGED IMPROVED REGRESSED INCONCLUSIVE. Never a word of time for instructions."""
+    """Exact rows: EQUAL MORE FEWER WOBBLE. Counts and samples: UNCHANGED IMPROVED REGRESSED INCONCLUSIVE."""
 
     EQUAL = "EQUAL"
     MORE = "MORE"
@@ -67,3 +67,15 @@ class Comparison:
     """For WOBBLE: the leak, as far as it is known."""
     interval: tuple[float, float] | None = None
     p: float | None = None
+
+
+def fails(comparison: Comparison, *, any_more: bool = False, strict: bool = False) -> bool:
+    """Whether the row makes the run fail: REGRESSED, MORE and material; any MORE with --any; loud verdicts with --strict."""
+    match comparison.verdict:
+        case Verdict.REGRESSED:
+            return True
+        case Verdict.MORE:
+            return comparison.material or any_more
+        case Verdict.WOBBLE | Verdict.INCONCLUSIVE:
+            return strict
+    return False

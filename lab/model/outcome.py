@@ -13,7 +13,7 @@ Better = Literal["less", "more", "none"]
 class Status(StrEnum):
     """How a case, a job or a run ended. MISS is a fault of the lab or the emulator, ERROR one of the baseline."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105  (not a password)
     FAIL = "FAIL"
     SKIP = "SKIP"
     ERROR = "ERROR"
@@ -33,7 +33,7 @@ class Finding:
     """One bad thing: a kernel-log splat, a stall, a patch that does not apply, a compiler error."""
 
     kind: str
-    """patch, build, kconfig, panic, oops, bug, warn, lockdep, kasan, ubsan, kcsan, rcu-stall, hung-task, stall, taint, log-gap ..."""
+    """One word: patch, build, kconfig, panic, oops, bug, warn, lockdep, kasan, rcu-stall, hung-task, stall, taint, log-gap ..."""
     title: str
     """The line that names it."""
     fingerprint: str

@@ -71,8 +71,37 @@ class Job:
     boot: int
     """1-based number of the boot of this side."""
     directory: Path
-    boot_budget_s: float = 120.0
+    stall_budget_s: float = 60.0
     """Seconds of QEMU's own CPU time without a sign of progress until the guest counts as stalled."""
+    boot_budget_s: float = 180.0
+    """Host seconds to ready, the last resort."""
+    slow: float = 1.0
+    """Factor on every budget: how much slower than the default kernel this one may be."""
+
+
+End = Literal["finished", "kernel", "lab"]
+
+
+@dataclass(frozen=True)
+class BootRecord:
+    """What one boot left before anything is judged; with the logs beside it, it can be judged again."""
+
+    end: End
+    """finished: to the end; kernel: the guest died or stalled by its own fault; lab: QEMU or the connection went away."""
+    seconds: float
+    message: str = ""
+    milestones: tuple[Milestone, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Kernel log, stalls, and what ended the boot; decoded."""
+    checks: tuple[Case, ...] = ()
+    """What was asked of the hardware and the command line, beside what was found."""
+    payload_status: int | None = None
+    """The payload's exit status; None when it did not get to exit."""
+    complete: bool = False
+    """Whether QEMU quit cleanly, so that console and counts are whole."""
+    skipped: str = ""
+    """Why the payload was not run."""
+    env: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -144,4 +173,8 @@ class Results:
     """Findings that belong to no job, e.g. a patch that does not apply."""
     stages: tuple[Milestone, ...] = ()
     """Seconds per stage."""
+    any_more: bool = False
+    """--any: every MORE fails the run, material or not."""
+    strict: bool = False
+    """--strict: WOBBLE and INCONCLUSIVE fail the run."""
     schema: int = SCHEMA

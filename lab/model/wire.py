@@ -19,7 +19,7 @@ def to_json(value: object) -> str:
 
 
 def from_json(text: str | bytes, shape: type[T]) -> T:
-    """The JSON text as a value of `shape`. Raises ValueError: not JSON, not of that shape (pydantic.ValidationError), NaN or infinite."""
+    """The JSON text as a value of `shape`. Raises ValueError: not JSON or not of that shape, NaN, infinite."""
     value = TypeAdapter(shape).validate_json(text)
     to_json(value)
     return value

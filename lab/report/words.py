@@ -1,0 +1,173 @@
+"""What every face of the results says in the same words: numbers, heads of tables, the one-sentence verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lab.model.judgement import Comparison, Verdict, fails
+from lab.model.outcome import Finding, RowKind, Status
+from lab.model.run import BuildRecord, JobResult, Results
+
+LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, Verdict.FEWER, Verdict.IMPROVED)
+"""Verdicts whose values by boot are shown, costs first."""
+
+MODES: dict[RowKind, str] = {"exact": "exact", "count": "counts", "sample": "wall", "info": "info"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows of one table: one payload, kconfig and guest, and the same two sides."""
+
+    payload: str
+    kconfig: str
+    guest: str
+    a: str
+    b: str
+    rows: tuple[Comparison, ...]
+
+    @property
+    def unit(self) -> str:
+        """The unit when all rows share one, else the empty string: each row then names its own."""
+        units = {row.unit for row in self.rows}
+        return units.pop() if len(units) == 1 else ""
+
+    def label(self, row: Comparison) -> str:
+        """The row's name, with its unit where the head does not say it."""
+        return row.metric if self.unit else f"{row.metric} ({row.unit})"
+
+
+def blocks(results: Results) -> list[Block]:
+    """The comparisons, table by table, in the order in which they were judged."""
+    found: dict[tuple[str, str, str, str, str], list[Comparison]] = {}
+    for row in results.comparisons:
+        found.setdefault((row.payload, row.kconfig, row.guest, row.a, row.b), []).append(row)
+    return [Block(*key, rows=tuple(rows)) for key, rows in found.items()]
+
+
+def head(results: Results, block: Block) -> str:
+    """What a number is worth nothing without: mode, QEMU, accelerator, release, kconfig, guest, the two sides."""
+    env = environment(results, block)
+    accel = results.accel
+    machine = f"QEMU {accel.qemu_version} {accel.name}" if accel else f"QEMU {env.get('qemu', 'unknown')}"
+    releases = sorted({build.release for build in results.builds if build.kconfig == block.kconfig})
+    kernel = f"Linux {' and '.join(releases) or env.get('release', 'of unknown release')}"
+    parts = [f"{block.payload}: {mode(results, block)} mode", machine, kernel, f"kconfig {block.kconfig}", f"guest {block.guest}"]
+    return ", ".join([*parts, f"{block.unit or 'units by row'}, base = {block.a}, patched = {block.b}"])
+
+
+def mode(results: Results, block: Block) -> str:
+    """exact, counts, wall or emulated: as the jobs recorded it, else as the kind of the rows implies."""
+    return environment(results, block).get("mode") or "/".join(sorted({MODES[row.kind] for row in block.rows}))
+
+
+def environment(results: Results, block: Block) -> dict[str, str]:
+    """The run's environment with what the block's jobs agree on."""
+    cell = (block.payload, block.kconfig, block.guest)
+    envs = [job.env for job in results.jobs if (job.payload, job.kconfig, job.guest) == cell]
+    agreed = {key: value for env in envs[:1] for key, value in env.items() if all(other.get(key) == value for other in envs)}
+    return {**results.env, **agreed}
+
+
+def number(value: float) -> str:
+    """A value with thousands separators and at most three decimals, none that are zero."""
+    text = f"{value:,.3f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def signed(value: float) -> str:
+    """A difference: +2, -14.5, 0."""
+    text = number(value)
+    return text if text == "0" or text.startswith("-") else f"+{text}"
+
+
+def ratio(value: float | None) -> str:
+    """patched / base to the millionth, which shows one instruction in a million."""
+    return "-" if value is None else f"{value:.6f}"
+
+
+def verdict(row: Comparison) -> str:
+    """The verdict's word, and why it does not fail the run where that could be missed."""
+    if row.verdict in (Verdict.MORE, Verdict.FEWER) and not row.material:
+        return f"{row.verdict} (under {100 * row.min_effect:g} %)"
+    return str(row.verdict)
+
+
+def by_boot(row: Comparison) -> str:
+    """Both sides' values, boot by boot, and what is known of a leak."""
+    sides = (" ".join(number(value) for value in side.values_by_boot) for side in (row.base, row.patched))
+    return "base {}; patched {}".format(*sides) + (f"; {row.note}" if row.note else "")
+
+
+def loud(rows: Iterable[Comparison]) -> list[Comparison]:
+    """The rows whose values by boot must be seen, costs first."""
+    return sorted((row for row in rows if row.verdict in LOUD), key=lambda row: LOUD.index(row.verdict))
+
+
+def side(item: JobResult | BuildRecord) -> str:
+    """The side in words: baseline, or the series and how far it was applied."""
+    name = "+".join(item.series) or "source"
+    return f"{item.role} {name}:{item.upto}"
+
+
+def is_flaky(job: JobResult) -> bool:
+    """Whether the first attempt was lost and the second was kept."""
+    return job.attempts > 1
+
+
+def failed_jobs(results: Results) -> list[JobResult]:
+    """Jobs that did not pass, worst news in job order; a retried one counts as such even when it passed."""
+    return [job for job in results.jobs if job.status is not Status.PASS or is_flaky(job)]
+
+
+def finding_lines(finding: Finding) -> list[str]:
+    """A finding as text: its title, then the decoded stack, hunk or compiler lines."""
+    return [f"{finding.kind}: {finding.title}", *(f"    {line}" for line in finding.detail)]
+
+
+def sentence(results: Results) -> str:
+    """The run in one sentence, its status first."""
+    return f"{results.status}: {_sentence(results)}" + (f" (exit {results.exit})" if results.exit else "")
+
+
+def _sentence(results: Results) -> str:
+    if not (results.builds or results.jobs or results.findings):
+        return "nothing ran, so nothing is known"
+    if results.findings:
+        return _counted(len(results.findings), "finding") + f" before any boot, the first: {results.findings[0].title}"
+    if broken := [build for build in results.builds if build.status is not Status.PASS]:
+        return f"{side(broken[0])} does not build with kconfig {broken[0].kconfig}" + _first(broken[0].findings)
+    if lost := [job for job in results.jobs if job.status not in (Status.PASS, Status.SKIP)]:
+        first = (lost[0].message.splitlines() or [lost[0].status])[0]
+        return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {first}"
+    return _judged(results)
+
+
+def _judged(results: Results) -> str:
+    rows = results.comparisons
+    skipped = sum(job.status is Status.SKIP for job in results.jobs)
+    tail = f"; {_counted(skipped, 'boot')} skipped" if skipped else ""
+    if not rows:
+        done = _counted(len(results.jobs), "boot") if results.jobs else _counted(len(results.builds), "kernel")
+        return f"{done} good, nothing was compared{tail}"
+    if all(row.verdict is Verdict.EQUAL for row in rows):
+        return f"all {_counted(len(rows), 'row')} EQUAL to the instruction{tail}"
+    groups = {word: [row for row in rows if row.verdict is word] for word in (*LOUD, Verdict.EQUAL, Verdict.UNCHANGED)}
+    parts = [_some(word, group) for word, group in groups.items() if group]
+    failing = sum(fails(row, any_more=results.any_more, strict=results.strict) for row in rows)
+    return f"of {_counted(len(rows), 'row')} {', '.join(parts)}; {failing or 'none'} beyond what is allowed{tail}"
+
+
+def _some(word: Verdict, rows: list[Comparison]) -> str:
+    if word not in (Verdict.MORE, Verdict.FEWER):
+        return f"{len(rows)} {word}"
+    most = max(rows, key=lambda row: abs(row.delta))
+    return f"{len(rows)} {word} {most.unit} (most: {signed(most.delta)}, {most.payload} {most.metric})"
+
+
+def _first(findings: tuple[Finding, ...]) -> str:
+    return f": {findings[0].title}" if findings else ""
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
