@@ -1,0 +1,151 @@
+"""The only module that knows the file names of a run: reports/<run-id>/ and what is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab.errors import UsageError
+from lab.events import Event
+from lab.model.run import Job, JobResult, Results
+from lab.model.wire import read_json, write_json
+
+
+@dataclass(frozen=True)
+class JobDir:
+    """One job's directory: everything that is needed to judge it again or to boot it again."""
+
+    path: Path
+
+    @property
+    def job(self) -> Path:
+        """The Job."""
+        return self.path / "job.json"
+
+    @property
+    def result(self) -> Path:
+        """The JobResult; its presence means that the worker finished."""
+        return self.path / "result.json"
+
+    @property
+    def boot(self) -> Path:
+        """The BootRecord: how the boot and the payload ended."""
+        return self.path / "boot.json"
+
+    @property
+    def console(self) -> Path:
+        """The console, written by QEMU itself."""
+        return self.path / "console.log"
+
+    @property
+    def payload_out(self) -> Path:
+        """The payload's KTAP."""
+        return self.path / "payload.out"
+
+    @property
+    def payload_err(self) -> Path:
+        """The payload's stderr."""
+        return self.path / "payload.err"
+
+    @property
+    def worker_err(self) -> Path:
+        """The worker's stderr: a traceback if the lab has a bug."""
+        return self.path / "worker.err"
+
+    @property
+    def repro(self) -> Path:
+        """A script that shows the failure again."""
+        return self.path / "repro.sh"
+
+    @property
+    def qemu_argv(self) -> Path:
+        """QEMU's command line, one word a line."""
+        return self.path / "qemu.argv"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """reports/<run-id>/."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def results(self) -> Path:
+        """The document other programs read."""
+        return self.path / "results.json"
+
+    @property
+    def junit(self) -> Path:
+        """JUnit XML for CI."""
+        return self.path / "junit.xml"
+
+    @property
+    def summary(self) -> Path:
+        """The Markdown summary."""
+        return self.path / "summary.md"
+
+    def job(self, job_id: str) -> JobDir:
+        """The directory of one job."""
+        return JobDir(self.path / "jobs" / job_id)
+
+    def new_job(self, job: Job) -> JobDir:
+        """Make a job's directory and write what its worker reads."""
+        place = self.job(job.directory.name)
+        place.path.mkdir(parents=True)
+        write_json(place.job, job)
+        return place
+
+    def jobs(self) -> list[JobDir]:
+        """Every job's directory, in name order."""
+        return [JobDir(path) for path in sorted((self.path / "jobs").glob("*")) if (path / "job.json").is_file()]
+
+    def read_results(self) -> Results:
+        """What the run found. Raises UsageError when it never finished."""
+        if not self.results.is_file():
+            raise UsageError(f"run {self.id} has no results.json: it did not finish", hint="./inv recheck judges what it left")
+        return read_json(self.results, Results)
+
+    def record(self, event: Event) -> None:
+        """Append an event to events.jsonl: one write per line, so a killed run leaves whole lines."""
+        line = json.dumps({"at": round(time.time(), 3), "event": type(event).__name__, **asdict(event)})
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+
+def new_run(reports: Path) -> RunDir:
+    """A fresh run directory, named by UTC time and process; `reports/latest` is moved only when it has results."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    path = reports / f"{stamp}-{os.getpid()}"
+    (path / "jobs").mkdir(parents=True)
+    return RunDir(path)
+
+
+def publish(run: RunDir, results: Results) -> None:
+    """Write results.json and point reports/latest at the run, each in one rename."""
+    write_json(run.results, results)
+    aside = run.path.parent / f".latest-{os.getpid()}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(run.id)
+    aside.replace(run.path.parent / "latest")
+
+
+def find_run(reports: Path, name: str) -> RunDir:
+    """The run with that id, path or `latest`. Raises UsageError listing the newest."""
+    for path in (reports / name, Path(name)):
+        if path.is_dir() and (path / "jobs").is_dir():
+            return RunDir(path.resolve())
+    newest = sorted((p.name for p in reports.glob("2*")), reverse=True)[:5]
+    raise UsageError(f"no run named {name!r} (newest: {', '.join(newest) or 'none yet'})", hint="./inv bench makes one")
+
+
+def read_job_result(place: JobDir) -> JobResult | None:
+    """What the worker left, or None when it did not get that far."""
+    return read_json(place.result, JobResult) if place.result.is_file() else None

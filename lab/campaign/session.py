@@ -1,0 +1,179 @@
+"""What the verbs of one command line share: settings, cache, events, the ledger of the run, and the steps from ask to Build."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.cache import Cache
+from lab.campaign.history import History
+from lab.campaign.ledger import Ledger
+from lab.campaign.plan import Ask, Bench, Side
+from lab.campaign.rundir import new_run
+from lab.campaign.settings import Settings, changed_guest, guest_spec, read_settings, whole_number
+from lab.errors import LabError, UsageError
+from lab.events import Emit, Event, Note
+from lab.guest.accel import prove
+from lab.guest.image import make_image
+from lab.kernel.build import build, foreign
+from lab.kernel.kconfig import find_kconfig
+from lab.kernel.series import find_series, git_range, stack
+from lab.kernel.source import obtain
+from lab.kernel.tree import apply
+from lab.model.change import Build, Kconfig, Series, Source
+from lab.model.machine import Accel, GuestSpec, Image
+
+
+class Lab:
+    """One command line. Holds no state that a file does not hold better, except the ledger of the run."""
+
+    def __init__(self, root: Path, listen: Emit, words: list[str]) -> None:
+        self.root = root
+        self.listen = listen
+        self.command = shlex.join(["./inv", *words])
+        self.cache = Cache.default()
+        self.settings: Settings = read_settings(root / "lab.toml")
+        self.history = History(self.cache.root / "history.json")
+        self._ledger: Ledger | None = None
+        self._announced = False
+        self._made: dict[tuple[object, ...], Build] = {}
+
+    # --- the run -----------------------------------------------------------------------------------------------------
+
+    @property
+    def reports(self) -> Path:
+        """Where runs are kept."""
+        return self.root / "reports"
+
+    @property
+    def ledger(self) -> Ledger:
+        """The run's ledger; the first use makes the run's directory."""
+        if self._ledger is None:
+            self._ledger = Ledger(new_run(self.reports), self.command, self.history)
+        return self._ledger
+
+    @property
+    def has_run(self) -> bool:
+        """Whether anything was built or booted, so that there is a run to close."""
+        return self._ledger is not None
+
+    def emit(self, event: Event) -> None:
+        """Tell the ledger and the terminal."""
+        if self._ledger is not None:
+            event = self._ledger.expect(event)
+            self._ledger.note(event)
+        self.listen(event)
+
+    def announce(self, ask: Ask) -> None:
+        """The first line of every run: the accelerator and why; before a first run, what it will take."""
+        if self._announced:
+            return
+        self._announced = True
+        self.accel(ask)
+
+    @staticmethod
+    def clock() -> Callable[[], float]:
+        """A stop-watch: call it for the seconds since now."""
+        started = time.monotonic()
+        return lambda: time.monotonic() - started
+
+    # --- from ask to Build -------------------------------------------------------------------------------------------
+
+    def source(self, ask: Ask) -> Source:
+        """The base that series are applied to."""
+        if ask.git:
+            return git_range(Path(ask.git), _span(ask), dirty=ask.dirty, cache=self.cache, emit=self.emit)[0]
+        return obtain(self.settings.source, self.cache, self.emit)
+
+    def sides(self, ask: Ask) -> tuple[Side, Side]:
+        """Baseline and patched. The baseline of a series is the source with what the series requires."""
+        below, series = self._stack(ask)
+        upto = whole_number("--upto", ask.upto, 0) if ask.upto else None
+        if upto is not None and upto > len(series.patches):
+            raise UsageError(f"--upto {upto}: {series.name} has {len(series.patches)} patches")
+        base = Side("baseline", below, None, self.kconfig(ask, ()))
+        return base, Side("patched", (*below, series), upto, self.kconfig(ask, series.options))
+
+    def _stack(self, ask: Ask) -> tuple[tuple[Series, ...], Series]:
+        if not ask.git:
+            series = find_series(self.root / "patches", ask.series or self.settings.default.series)
+            return stack(self.root / "patches", series)[:-1], series
+        if ask.series:
+            raise UsageError("--git and --series both name the patches", hint="give one of them")
+        return (), git_range(Path(ask.git), _span(ask), dirty=ask.dirty, cache=self.cache, emit=self.emit)[1]
+
+    def kconfig(self, ask: Ask, options: tuple[str, ...]) -> Kconfig:
+        """The kconfig that was asked for, with --set and the series' own options."""
+        return find_kconfig(self.root / "kconfigs", ask.kconfig or self.settings.default.kconfig, (*ask.set.split(), *options))
+
+    def build(self, ask: Ask, side: Side, baseline: Build | None = None) -> Build:
+        """Source, patches, kconfig -> Build; recorded in the ledger, failure included. Raises LabError."""
+        if ask.kernel:
+            made = foreign(ask.kernel)
+            self.ledger.source = f"--kernel {ask.kernel}"
+            return self._record(side, made, baseline)
+        memo = (side.names, side.depth, side.kconfig, ask.cc)
+        if memo in self._made:
+            return self._made[memo]
+        try:
+            self._made[memo] = made = self._make(ask, side)
+        except LabError as error:
+            self.ledger.not_built(side, error)
+            raise
+        return self._record(side, made, baseline)
+
+    def _make(self, ask: Ask, side: Side) -> Build:
+        source = self.source(ask)
+        self.ledger.source = " ".join(filter(None, (source.release, source.tree[:12], source.label)))
+        tree = apply(source, side.series, side.upto, self.cache, self.emit)
+        for label in tree.labels:
+            self.emit(Note(label))
+        return build(tree, side.kconfig, cache=self.cache, emit=self.emit, cc=ask.cc or "gcc")
+
+    def _record(self, side: Side, made: Build, baseline: Build | None) -> Build:
+        self.ledger.built(side, made, baseline)
+        return made
+
+    # --- from Build to guest -----------------------------------------------------------------------------------------
+
+    def guest(self, ask: Ask) -> GuestSpec:
+        """The named guest with the command line's changes."""
+        spec = guest_spec(self.settings, ask.guest or self.settings.default.guest)
+        return changed_guest(spec, {"cpus": ask.cpus, "memory": ask.memory, "append": ask.append, "qemu_arg": ask.qemu_arg})
+
+    def image(self, name: str) -> Image:
+        """The guest's root file system."""
+        directory = self.root / "images" / name
+        if not directory.is_dir():
+            raise UsageError(f"no image named {name!r} in images/", hint="ls images/")
+        return make_image(directory, self.cache, self.emit)
+
+    def accel(self, ask: Ask, kernel: Build | None = None, image: Image | None = None) -> Accel:
+        """The accelerator that really boots a kernel; said once, since everything else depends on it."""
+        found = prove(self.cache, bzimage=kernel.bzimage if kernel else None, image=image, forced=ask.accel, emit=self.emit)
+        if self.ledger.accel != found:
+            self.emit(Note(f"accelerator: {found.name} ({found.evidence}); QEMU {found.qemu_version}"))
+            self.ledger.accel = found
+        return found
+
+    def bench(self, ask: Ask, kernel: Build) -> Bench:
+        """What the jobs of this command line share."""
+        spec = self.guest(ask)
+        image = self.image(spec.image)
+        return Bench(self.ledger.run, spec, image, self.accel(ask, kernel, image), self.settings.budget)
+
+
+def _span(ask: Ask) -> str:
+    if not ask.range:
+        raise UsageError("--git needs --range BASE..TIP", hint="for example --git ~/linux --range v6.12..HEAD")
+    return ask.range
+
+
+def width(settings: Settings) -> int:
+    """How many guests run at a time: what lab.toml says, but no more than there are CPUs."""
+    return max(1, min(settings.budget.workers, len(os.sched_getaffinity(0))))
+
+

@@ -1,0 +1,114 @@
+"""lab.toml: the source pin, named guests, defaults and budgets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from lab.errors import UsageError
+from lab.model.change import SourceSpec
+from lab.model.machine import GuestSpec, Mode
+from lab.toml import read_toml, strict_keys
+
+
+@strict_keys
+@dataclass(frozen=True)
+class Default:
+    """What a verb uses when it is not told."""
+
+    series: str
+    kconfig: str
+    guest: str
+    payloads: tuple[str, ...]
+
+
+@strict_keys
+@dataclass(frozen=True)
+class Order:
+    """The total order of series."""
+
+    series: tuple[str, ...] = ()
+
+
+@strict_keys
+@dataclass(frozen=True)
+class GuestTable:
+    """`[guest.NAME]`."""
+
+    summary: str = ""
+    cpus: int = 1
+    memory_mib: int = 1024
+    cmdline: tuple[str, ...] = ()
+    mode: Mode = "exact"
+    image: str = "tiny"
+
+
+@strict_keys
+@dataclass(frozen=True)
+class Budget:
+    """How long and how much: seconds, days, GB, guests at a time."""
+
+    stall_cpu_s: float = 60.0
+    boot_s: float = 180.0
+    slow_kconfigs: dict[str, float] = field(default_factory=dict)
+    cache_days: float = 30.0
+    cache_gb: float = 40.0
+    workers: int = 2
+
+    def factor(self, kconfig: str) -> float:
+        """How much slower than default a kernel of this kconfig may be."""
+        return self.slow_kconfigs.get(kconfig, 1.0)
+
+
+@strict_keys
+@dataclass(frozen=True)
+class Settings:
+    """The whole file."""
+
+    source: SourceSpec
+    default: Default
+    guest: dict[str, GuestTable]
+    order: Order = Order()
+    budget: Budget = Budget()
+
+
+def read_settings(path: Path) -> Settings:
+    """lab.toml at `path`. Raises UsageError naming file, key and what is allowed."""
+    return read_toml(path, Settings)
+
+
+def guest_spec(settings: Settings, name: str) -> GuestSpec:
+    """The named guest. Raises UsageError listing the ones there are."""
+    table = settings.guest.get(name)
+    if table is None:
+        raise unknown("guest", name, settings.guest, "lab.toml declares guests under [guest.NAME]")
+    return GuestSpec(name, table.cpus, table.memory_mib, table.cmdline, table.mode, table.image, summary=table.summary)
+
+
+def changed_guest(spec: GuestSpec, changes: Mapping[str, str]) -> GuestSpec:
+    """`spec` with --cpus, --memory, --append and --qemu-arg applied; the empty string means not given. Raises UsageError."""
+    if changes.get("cpus"):
+        spec = replace(spec, cpus=whole_number("--cpus", changes["cpus"]))
+    if changes.get("memory"):
+        spec = replace(spec, memory_mib=whole_number("--memory", changes["memory"]))
+    return replace(
+        spec,
+        cmdline=(*spec.cmdline, *changes.get("append", "").split()),
+        qemu_args=(*spec.qemu_args, *changes.get("qemu_arg", "").split()),
+    )
+
+
+def whole_number(option: str, text: str, least: int = 1) -> int:
+    """The value of a numeric option. Raises UsageError."""
+    if not text.isdecimal() or int(text) < least:
+        raise UsageError(f"{option} takes a whole number from {least}, got {text!r}")
+    return int(text)
+
+
+def unknown(kind: str, name: str, known: Mapping[str, object], hint: str) -> UsageError:
+    """The error for a name that does not exist: what there is, and the closest."""
+    close = difflib.get_close_matches(name, known, 1)
+    guess = f"; did you mean {close[0]}?" if close else ""
+    return UsageError(f"no {kind} named {name!r} (there are: {', '.join(known) or 'none'}){guess}", hint=hint)

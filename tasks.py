@@ -1,0 +1,219 @@
+"""The Invoke front door: six lines a verb. It parses nothing, calls lab, and never judges."""
+
+from __future__ import annotations
+
+try:
+    from lab.cli import BENCH, GUEST, KERNEL, PATCHES, Session, verb
+except ImportError as error:
+    raise SystemExit(f"{error}: run ./inv, which installs what the lab needs") from error
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.campaign.plan import Ask
+
+
+@verb(default=True)
+def overview(session: Session, ask: Ask) -> None:
+    """What is here: series, kconfigs, guests, payloads, the last run, the next command."""
+    from lab.campaign.overview import overview as look
+
+    session.terminal.print_tables(look(session.lab))
+
+
+@verb()
+def doctor(session: Session, ask: Ask, install: bool = False) -> int:
+    """Every tool, version, device and permission, and the accelerator that really works; --install fetches what is missing."""
+    from lab.doctor import examine
+
+    return examine(session.lab, session.terminal, install=install)
+
+
+@verb(*PATCHES)
+def fetch(session: Session, ask: Ask) -> None:
+    """Obtain and verify the source tree."""
+    from lab.campaign.change import fetch_verb
+
+    fetch_verb(session.lab, ask)
+
+
+@verb(*PATCHES)
+def apply(session: Session, ask: Ask) -> None:
+    """Apply a series; a conflict names patch, file, hunk, and the lines expected and found."""
+    from lab.campaign.change import apply_verb
+
+    apply_verb(session.lab, ask)
+
+
+@verb()
+def edit(session: Session, ask: Ask, series: str) -> None:
+    """A git tree with the series applied, to develop it in; `export` writes the patches back."""
+    from lab.campaign.change import edit_verb
+
+    edit_verb(session.lab, series)
+
+
+@verb()
+def export(session: Session, ask: Ask, series: str) -> None:
+    """Write the commits of the edit tree back to patches/, byte-stable."""
+    from lab.campaign.change import export_verb
+
+    export_verb(session.lab, series)
+
+
+@verb(*KERNEL)
+def build(session: Session, ask: Ask) -> None:
+    """Build the kernel with the series applied; same inputs never build twice."""
+    from lab.campaign.bench import build_verb
+
+    build_verb(session.lab, ask)
+
+
+@verb("dry_run")
+def image(session: Session, ask: Ask, name: str = "tiny") -> None:
+    """Build a guest image."""
+    session.lab.image(name)
+
+
+@verb(*GUEST)
+def boot(session: Session, ask: Ask, keep: bool = False, gdb: bool = False, host_root: bool = False) -> int | None:
+    """Boot, verify the hardware, print the time to each milestone; --keep leaves the guest up, --host-root hands over to vng."""
+    from lab.campaign.keep import boot_verb
+
+    return boot_verb(session.lab, ask, session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root)
+
+
+@verb()
+def ssh(session: Session, ask: Ask, name: str = "") -> int:
+    """A shell on a kept guest."""
+    from lab.campaign.keep import ssh_verb
+
+    return ssh_verb(name)
+
+
+@verb()
+def exec(session: Session, ask: Ask, name: str = "") -> int:
+    """`exec -- CMD`: words and exit status pass through unchanged."""
+    from lab.campaign.keep import exec_verb
+
+    return exec_verb(name, session.rest)
+
+
+@verb()
+def console(session: Session, ask: Ask, name: str = "") -> int:
+    """The console of a kept guest; ctrl-] leaves."""
+    from lab.campaign.keep import console_verb
+
+    return console_verb(name)
+
+
+@verb()
+def gdb(session: Session, ask: Ask, name: str = "") -> int:
+    """The gdb line of a kept guest."""
+    from lab.campaign.keep import gdb_verb
+
+    return gdb_verb(name)
+
+
+@verb()
+def ps(session: Session, ask: Ask) -> None:
+    """Kept guests."""
+    from lab.campaign.keep import ps_tables
+
+    session.terminal.print_tables(ps_tables())
+
+
+@verb()
+def stop(session: Session, ask: Ask, name: str = "", all: bool = False) -> None:
+    """Stop a kept guest, or --all."""
+    from lab.campaign.keep import stop_verb
+
+    stop_verb(name, everything=all)
+
+
+@verb(*BENCH)
+def bench(session: Session, ask: Ask) -> None:
+    """Payloads on base and patched, judged."""
+    from lab.campaign.bench import bench_verb
+
+    bench_verb(session.lab, ask)
+
+
+@verb(*BENCH)
+def compare(session: Session, ask: Ask, a: str, b: str) -> None:
+    """Two runs, or two kernels (bzImage or O=DIR); refuses unlike environments."""
+    from lab.campaign.again import compare_verb
+
+    compare_verb(session.lab, ask, a, b)
+
+
+@verb()
+def report(session: Session, ask: Ask, run: str = "latest", cover: bool = False) -> int:
+    """Render a run again; --cover prints Markdown for a cover letter."""
+    from lab.campaign.again import report_verb
+
+    return report_verb(session.lab, session.terminal, run, cover=cover)
+
+
+@verb()
+def recheck(session: Session, ask: Ask, run: str = "latest") -> int:
+    """Judge the logs of a run again, without booting."""
+    from lab.campaign.again import recheck_verb
+
+    return recheck_verb(session.lab, session.terminal, run)
+
+
+@verb("any", "strict")
+def rerun(session: Session, ask: Ask, run: str = "latest") -> None:
+    """Boot the builds of a run again."""
+    from lab.campaign.again import rerun_verb
+
+    rerun_verb(session.lab, ask, run)
+
+
+@verb("series", "kconfig")
+def patchcheck(session: Session, ask: Ask) -> int:
+    """checkpatch, and every patch builds alone without new warnings."""
+    from lab.campaign.change import patchcheck_verb
+
+    return patchcheck_verb(session.lab, session.terminal, ask)
+
+
+@verb()
+def lint(session: Session, ask: Ask) -> int:
+    """ruff, mypy --strict, import-linter."""
+    from lab.campaign.upkeep import lint_verb
+
+    return lint_verb(session.lab)
+
+
+@verb()
+def test(session: Session, ask: Ask, only: str = "", full: bool = False) -> int:
+    """lint, unit, integration and end-to-end tests on real kernels; --only takes one of them, --full adds the long ones."""
+    from lab.campaign.upkeep import test_verb
+
+    return test_verb(session.lab, only, full=full)
+
+
+@verb()
+def clean(session: Session, ask: Ask, all: bool = False) -> None:
+    """Prune the caches by age and size; --all empties them."""
+    from lab.campaign.upkeep import clean_verb
+
+    clean_verb(session.lab, everything=all)
+
+
+@verb()
+def du(session: Session, ask: Ask) -> None:
+    """What the caches hold."""
+    from lab.campaign.upkeep import du_tables
+
+    session.terminal.print_tables(du_tables(session.lab))
+
+
+@verb()
+def selfbench(session: Session, ask: Ask) -> int:
+    """The lab's own speed: builds, boot to SSH, exec round trip, beside `vng --run`."""
+    from lab.campaign.selfbench import selfbench_verb
+
+    return selfbench_verb(session.lab, session.terminal)
