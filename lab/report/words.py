@@ -45,15 +45,15 @@ def blocks(results: Results) -> list[Block]:
     return [Block(*key, rows=tuple(rows)) for key, rows in found.items()]
 
 
-def head(results: Results, block: Block) -> str:
-    """What a number is worth nothing without: mode, QEMU, accelerator, release, kconfig, guest, the two sides."""
+def head(results: Results, block: Block) -> tuple[str, str]:
+    """What a number is worth nothing without, in two lines: mode, QEMU, accelerator, release; unit, the two sides."""
     env = environment(results, block)
     accel = results.accel
     machine = f"QEMU {accel.qemu_version} {accel.name}" if accel else f"QEMU {env.get('qemu', 'unknown')}"
     releases = sorted({build.release for build in results.builds if build.kconfig == block.kconfig})
     kernel = f"Linux {' and '.join(releases) or env.get('release', 'of unknown release')}"
     parts = [f"{block.payload}: {mode(results, block)} mode", machine, kernel, f"kconfig {block.kconfig}", f"guest {block.guest}"]
-    return ", ".join([*parts, f"{block.unit or 'units by row'}, base = {block.a}, patched = {block.b}"])
+    return ", ".join(parts), f"{block.unit or 'units by row'}; base = {block.a}, patched = {block.b}"
 
 
 def mode(results: Results, block: Block) -> str:
@@ -106,8 +106,7 @@ def loud(rows: Iterable[Comparison]) -> list[Comparison]:
 
 def side(item: JobResult | BuildRecord) -> str:
     """The side in words: baseline, or the series and how far it was applied."""
-    name = "+".join(item.series) or "source"
-    return f"{item.role} {name}:{item.upto}"
+    return f"{item.role} {'+'.join(item.series)}:{item.upto}" if item.series else f"{item.role} source"
 
 
 def is_flaky(job: JobResult) -> bool:
@@ -136,10 +135,10 @@ def _sentence(results: Results) -> str:
     if results.findings:
         return _counted(len(results.findings), "finding") + f" before any boot, the first: {results.findings[0].title}"
     if broken := [build for build in results.builds if build.status is not Status.PASS]:
-        return f"{side(broken[0])} does not build with kconfig {broken[0].kconfig}" + _first(broken[0].findings)
+        return f"{side(broken[0])} does not build with kconfig {broken[0].kconfig}" + first(broken[0].findings)
     if lost := [job for job in results.jobs if job.status not in (Status.PASS, Status.SKIP)]:
-        first = (lost[0].message.splitlines() or [lost[0].status])[0]
-        return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {first}"
+        why = (lost[0].message.splitlines() or [lost[0].status])[0]
+        return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {why}"
     return _judged(results)
 
 
@@ -165,9 +164,32 @@ def _some(word: Verdict, rows: list[Comparison]) -> str:
     return f"{len(rows)} {word} {most.unit} (most: {signed(most.delta)}, {most.payload} {most.metric})"
 
 
-def _first(findings: tuple[Finding, ...]) -> str:
+def first(findings: tuple[Finding, ...]) -> str:
+    """`: ` and the first finding's title, or nothing."""
     return f": {findings[0].title}" if findings else ""
 
 
 def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 0.42 s, 31.0 s, 8 min 57 s."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def printable(text: str) -> str:
+    """One line of a guest or a program with every control character visible as an escape, so that it cannot move the cursor."""
+    return "".join(char if char.isprintable() or char == "\t" else char.encode("unicode_escape").decode() for char in text)
+
+
+def alike(results: Results) -> list[list[JobResult]]:
+    """The jobs that did not plainly pass, those that say the same thing together."""
+    groups: dict[tuple[str, str, bool, tuple[str, ...]], list[JobResult]] = {}
+    for job in failed_jobs(results):
+        prints = tuple(finding.fingerprint for finding in job.findings)
+        groups.setdefault((job.status, job.message if not prints else "", is_flaky(job), prints), []).append(job)
+    return list(groups.values())

@@ -1,0 +1,263 @@
+"""The one door to rich: progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import IO, Self
+
+from rich.box import SIMPLE, Box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lab.events import Event
+from lab.model.judgement import Comparison, fails
+from lab.model.outcome import Status
+from lab.model.run import BuildRecord, JobResult, Results
+from lab.report import words
+from lab.report.progress import JobState, Line, Progress, Stage
+from lab.report.words import Block, duration, printable
+
+PIPED_WIDTH = 100
+LIVE_LINES = 6
+LIVE_JOBS = 12
+DETAIL_LINES = 60
+PLAIN_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+TONES = {"good": "green", "bad": "bold red", "": ""}
+STATUS_STYLES = {"PASS": "green", "SKIP": "yellow", "FAIL": "bold red", "ERROR": "bold red", "MISS": "bold magenta", "": "cyan"}
+VERDICT_STYLES = {
+    "EQUAL": "",
+    "UNCHANGED": "",
+    "FEWER": "green",
+    "IMPROVED": "green",
+    "WOBBLE": "yellow",
+    "INCONCLUSIVE": "yellow",
+}
+
+
+class Terminal:
+    """Subscribes to events (a live view on a terminal, else a line each) and prints results; `plain`: as if into a file."""
+
+    def __init__(self, *, stdout: IO[str], stderr: IO[str], plain: bool) -> None:
+        self._out = _console(stdout, plain)
+        self._err = _console(stderr, plain)
+        self._progress = Progress()
+        self._lock = threading.RLock()
+        self._live: Live | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show one event. May be called from any thread."""
+        with self._lock:
+            for line in self._progress.update(event, time.monotonic()):
+                if not (line.start and self._err.is_terminal):
+                    self._show(line)
+            if self._progress.running and self._err.is_terminal:
+                self._start()
+            else:
+                self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back as it was; may be called again, and again used."""
+        with self._lock:
+            self._stop()
+
+    def print_line(self, text: str) -> None:
+        """One paragraph on stdout, never wrapped by us."""
+        self._stop()
+        self._say(text)
+
+    def print_error(self, text: str) -> None:
+        """A message on stderr, above nothing: the live view is taken down first."""
+        self._stop()
+        for line in text.splitlines():
+            self._show(Line(line, "bad"))
+
+    def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
+        """A table on stdout; a column whose name begins with `>` is aligned to the right."""
+        self._stop()
+        if title:
+            self._say(title, "bold")
+        self._out.print(_table(columns, [[Text(printable(cell)) for cell in row] for row in rows], self._out))
+
+    def print_overview(self, sections: Mapping[str, Sequence[tuple[str, str]]], footer: str = "") -> None:
+        """Sections of names with one line about each, then a last line, on stdout."""
+        self._stop()
+        for title, entries in sections.items():
+            self._say(title, "bold")
+            width = max((len(name) for name, _ in entries), default=0)
+            for name, summary in entries:
+                self._say(f"    {name:{width}}  {summary}".rstrip())
+        if footer:
+            self._say(footer)
+
+    def print_results(self, results: Results, where: str) -> None:
+        """Everything a run found: builds, boots, tables, failures, time per stage; the last line is the verdict and `where`."""
+        self._stop()
+        if results.builds:
+            self.print_table(*_builds(results.builds))
+        for block in words.blocks(results):
+            self._print_block(results, block)
+        for job in results.jobs:
+            if not job.payload and job.milestones and job.status is Status.PASS:
+                self._say(f"{job.id}: " + ", ".join(f"{stone.name} {duration(stone.seconds)}" for stone in job.milestones))
+        for finding in results.findings:
+            self._say_all(words.finding_lines(finding), "bold red")
+        for build in results.builds:
+            for finding in build.findings:
+                self._say_all([f"{words.side(build)}: {build.status}", *words.finding_lines(finding)], "bold red")
+        for alike in words.alike(results):
+            self._print_failures(alike)
+        if results.stages:
+            stages = ", ".join(f"{stage.name} {duration(stage.seconds)}" for stage in results.stages)
+            self._say(f"time: {stages}; {duration(results.seconds)} in all")
+        self._say(f"{words.sentence(results)}; report: {where}", STATUS_STYLES[results.status])
+
+    def _print_block(self, results: Results, block: Block) -> None:
+        self._say_all(("", *words.head(results, block)), "bold")
+        cells = [_row(block, row, results) for row in block.rows]
+        self._out.print(_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells, self._out))
+        for row in words.loud(block.rows):
+            self._say(f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}")
+
+    def _print_failures(self, alike: Sequence[JobResult]) -> None:
+        job = alike[0]
+        flaky = " (flaky: the first attempt was lost, this is the second)" if words.is_flaky(job) else ""
+        self._say(f"{job.status} {job.id}{flaky}", STATUS_STYLES[job.status])
+        lines = [
+            *job.message.splitlines(),
+            *(f"not ok: {case.name}: {case.detail}" for case in job.cases if case.status is not Status.PASS),
+        ]
+        for finding in job.findings:
+            lines += words.finding_lines(finding)
+        for line in lines[:DETAIL_LINES]:
+            self._say(f"    {line}")
+        if len(lines) > DETAIL_LINES:
+            self._say(f"    ... {len(lines) - DETAIL_LINES} lines more in the report")
+        if len(alike) > 1:
+            self._say(f"    the same in {', '.join(other.id for other in alike[1:])}")
+
+    def _say_all(self, lines: Sequence[str], style: str) -> None:
+        """Lines that belong together, the first non-empty one in the style of a title."""
+        for number, line in enumerate(lines):
+            self._say(line, "" if any(lines[:number]) else style)
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._out.print(_text(text, style, self._out), soft_wrap=True)
+
+    def _show(self, line: Line) -> None:
+        self._err.print(_text(line.text, TONES[line.tone], self._err), soft_wrap=True)
+
+    def _start(self) -> None:
+        if self._live is None:
+            self._live = Live(
+                get_renderable=self._picture, console=self._err, transient=True, refresh_per_second=8, redirect_stdout=False
+            )
+            self._live.start()
+
+    def _stop(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def _picture(self) -> RenderableType:
+        stages, jobs = list(self._progress.stages.values()), list(self._progress.jobs.values())
+        now = time.monotonic()
+        parts: list[RenderableType] = [_jobs(jobs, now)] if jobs else []
+        if stages:
+            parts.append(_bars(stages, now))
+            parts += [Text(f"  {printable(line)}", style="dim", no_wrap=True) for line in list(stages[-1].lines)[-LIVE_LINES:]]
+        return Group(*parts)
+
+
+def _console(stream: IO[str], plain: bool) -> Console:
+    rich = stream.isatty() and not plain and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
+    return Console(
+        file=stream,
+        force_terminal=rich,
+        force_interactive=rich,
+        color_system="auto" if rich else None,
+        no_color=not rich,
+        width=width,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _text(text: str, style: str, console: Console) -> Text:
+    """`text` safe to print: no control characters, nothing the stream cannot encode."""
+    safe = "\n".join(printable(line) for line in text.split("\n"))
+    return Text(safe.encode(console.encoding, "backslashreplace").decode(console.encoding), style=style)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Text]], console: Console) -> Table:
+    table = Table(
+        box=SIMPLE if console.is_terminal else PLAIN_BOX,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+    )
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(cell.plain, str(cell.style), console) for cell in row))
+    return table
+
+
+def _row(block: Block, row: Comparison, results: Results) -> list[Text]:
+    failing = fails(row, any_more=results.any_more, strict=results.strict)
+    style = "bold red" if failing else VERDICT_STYLES.get(row.verdict, "yellow")
+    numbers = [words.number(row.base.median), words.number(row.patched.median), words.signed(row.delta), words.ratio(row.ratio)]
+    return [Text(block.label(row)), *map(Text, numbers), Text(words.verdict(row), style=style)]
+
+
+def _builds(builds: Sequence[BuildRecord]) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [
+            words.side(build), build.kconfig, build.release, build.tree[:12], build.status,
+            "reused" if build.reused else duration(build.seconds), f"{build.objects:,}",
+        ]
+        for build in builds
+    ]  # fmt: skip
+    return ["kernel", "kconfig", "release", "tree", "status", ">built in", ">objects"], rows
+
+
+def _jobs(jobs: Sequence[JobState], now: float) -> Table:
+    table = Table.grid(padding=(0, 2))
+    shown = sorted(jobs, key=lambda job: bool(job.status))[:LIVE_JOBS]
+    for job in shown:
+        spent = job.seconds if job.status else now - job.started
+        status = Text(job.status or "running", style=STATUS_STYLES.get(job.status, ""))
+        table.add_row("", Text(job.job), status, duration(spent), Text(printable(job.detail), no_wrap=True))
+    if len(jobs) > len(shown):
+        table.add_row("", f"and {len(jobs) - len(shown)} more that are done", "", "", "")
+    return table
+
+
+def _bars(stages: Sequence[Stage], now: float) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for stage in stages:
+        spent = now - stage.started
+        known = f" of about {duration(stage.expected_s)}" if stage.expected_s else ""
+        bar = ProgressBar(
+            total=stage.expected_s or None, completed=min(spent, stage.expected_s), width=24, pulse=not stage.expected_s
+        )
+        table.add_row(
+            Text(stage.stage, style="bold"), Text(printable(stage.what), no_wrap=True), bar, f"{duration(spent)}{known}"
+        )
+    return table
