@@ -20,6 +20,8 @@ from lab.model.ports import Completed
 
 Argv = Sequence[str | Path]
 
+NEEDS = {"setpriv": "util-linux", "unshare": "util-linux", "flock": "util-linux"}
+"""Programs this module and lab.cache call, each with the Debian package that has it."""
 TAIL_LINES = 20
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME")
 
@@ -155,6 +157,18 @@ def spawn(
         )
     except OSError as error:
         raise HostError(f"cannot start `{quote(words)}`: {error.strerror}", hint="./inv doctor") from error
+
+
+def interactive(argv: Argv, *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+    """Run a program on the user's own terminal, to its end; its exit status. Ctrl-C reaches it as it reaches us."""
+    need(str(argv[0]), f"run `{quote(argv)}`")
+    guard = ["setpriv", "--pdeathsig", "KILL", "--"]
+    with subprocess.Popen([*guard, *(str(word) for word in argv)], env=None if env is None else dict(env), cwd=cwd) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = 0.0) -> None:

@@ -51,7 +51,7 @@ def _build(build: BuildRecord) -> TestCase:
     if build.status in (Status.PASS, Status.SKIP) and not build.findings:
         return _case("build", name, build.seconds, stdout="\n".join(build.warnings))
     status = Status.FAIL if build.status is Status.PASS else build.status
-    return _broken("build", name, status, "does not build", build.findings, seconds=build.seconds)
+    return _broken("build", name, status, words.trouble(build), build.findings, seconds=build.seconds)
 
 
 def _job(job: JobResult) -> list[TestCase]:

@@ -106,7 +106,9 @@ def _meanings(results: Results) -> list[str]:
 def _failures(results: Results) -> str:
     lines = [_wrap(f"- {_plain(line)}", "  ") for finding in results.findings for line in words.finding_lines(finding)[:1]]
     broken = [build for build in results.builds if build.status is not Status.PASS]
-    lines += [_wrap(_plain(f"- {words.side(build)} does not build{words.first(build.findings)}"), "  ") for build in broken]
+    lines += [
+        _wrap(_plain(f"- {words.side(build)} {words.trouble(build)}{words.first(build.findings)}"), "  ") for build in broken
+    ]
     for alike in words.alike(results):
         job = alike[0]
         title = job.findings[0].title if job.findings else (job.message.splitlines() or [job.status])[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -84,29 +85,20 @@ class Terminal:
         for line in text.splitlines():
             self._show(Line(line, "bad"))
 
-    def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "") -> None:
-        """A table on stdout; a column whose name begins with `>` is aligned to the right."""
+    def print_tables(self, tables: Iterable[tuple[str, Sequence[str], Iterable[Sequence[str]]]]) -> None:
+        """Tables on stdout: title, columns, rows. A column whose name begins with `>` is aligned to the right."""
         self._stop()
-        if title:
-            self._say(title, "bold")
-        self._out.print(_table(columns, [[Text(printable(cell)) for cell in row] for row in rows], self._out))
+        for title, columns, rows in tables:
+            if title:
+                self._say_all(("", title), "bold")
+            cells = [[Text(cell) for cell in row] for row in rows]
+            self._out.print(_table(columns, cells, self._out) if cells else "(none)")
 
-    def print_overview(self, sections: Mapping[str, Sequence[tuple[str, str]]], footer: str = "") -> None:
-        """Sections of names with one line about each, then a last line, on stdout."""
-        self._stop()
-        for title, entries in sections.items():
-            self._say(title, "bold")
-            width = max((len(name) for name, _ in entries), default=0)
-            for name, summary in entries:
-                self._say(f"    {name:{width}}  {summary}".rstrip())
-        if footer:
-            self._say(footer)
-
-    def print_results(self, results: Results, where: str) -> None:
+    def print_results(self, results: Results, where: str | Path) -> None:
         """Everything a run found: builds, boots, tables, failures, time per stage; the last line is the verdict and `where`."""
         self._stop()
         if results.builds:
-            self.print_table(*_builds(results.builds))
+            self.print_tables([_builds(results.builds)])
         for block in words.blocks(results):
             self._print_block(results, block)
         for job in results.jobs:
@@ -226,7 +218,7 @@ def _row(block: Block, row: Comparison, results: Results) -> list[Text]:
     return [Text(block.label(row)), *map(Text, numbers), Text(words.verdict(row), style=style)]
 
 
-def _builds(builds: Sequence[BuildRecord]) -> tuple[list[str], list[list[str]]]:
+def _builds(builds: Sequence[BuildRecord]) -> tuple[str, list[str], list[list[str]]]:
     rows = [
         [
             words.side(build), build.kconfig, build.release, build.tree[:12], build.status,
@@ -234,7 +226,7 @@ def _builds(builds: Sequence[BuildRecord]) -> tuple[list[str], list[list[str]]]:
         ]
         for build in builds
     ]  # fmt: skip
-    return ["kernel", "kconfig", "release", "tree", "status", ">built in", ">objects"], rows
+    return "", ["kernel", "kconfig", "release", "tree", "status", ">built in", ">objects"], rows
 
 
 def _jobs(jobs: Sequence[JobState], now: float) -> Table:

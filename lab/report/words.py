@@ -14,6 +14,8 @@ LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, V
 
 MODES: dict[RowKind, str] = {"exact": "exact", "count": "counts", "sample": "wall", "info": "info"}
 
+INTERRUPTED = 130
+
 
 @dataclass(frozen=True)
 class Block:
@@ -130,12 +132,14 @@ def sentence(results: Results) -> str:
 
 
 def _sentence(results: Results) -> str:
+    if results.exit == INTERRUPTED:
+        return f"interrupted after {_counted(len(results.jobs), 'boot')}; what was finished is kept"
     if not (results.builds or results.jobs or results.findings):
         return "nothing ran, so nothing is known"
     if results.findings:
-        return _counted(len(results.findings), "finding") + f" before any boot, the first: {results.findings[0].title}"
+        return _counted(len(results.findings), "finding") + f", the first: {results.findings[0].title}"
     if broken := [build for build in results.builds if build.status is not Status.PASS]:
-        return f"{side(broken[0])} does not build with kconfig {broken[0].kconfig}" + first(broken[0].findings)
+        return f"{side(broken[0])} {trouble(broken[0])}{first(broken[0].findings)}"
     if lost := [job for job in results.jobs if job.status not in (Status.PASS, Status.SKIP)]:
         why = (lost[0].message.splitlines() or [lost[0].status])[0]
         return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {why}"
@@ -162,6 +166,13 @@ def _some(word: Verdict, rows: list[Comparison]) -> str:
         return f"{len(rows)} {word}"
     most = max(rows, key=lambda row: abs(row.delta))
     return f"{len(rows)} {word} {most.unit} (most: {signed(most.delta)}, {most.payload} {most.metric})"
+
+
+def trouble(build: BuildRecord) -> str:
+    """What kept a kernel from being there, as a verb."""
+    kind = build.findings[0].kind if build.findings else ""
+    verbs = {"patch": "does not apply", "kconfig": f"does not keep the options of kconfig {build.kconfig}"}
+    return verbs.get(kind, f"does not build with kconfig {build.kconfig}")
 
 
 def first(findings: tuple[Finding, ...]) -> str:
