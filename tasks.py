@@ -150,17 +150,20 @@ def compare(session: Session, ask: Ask, a: str, b: str) -> None:
 @verb()
 def report(session: Session, ask: Ask, run: str = "latest", cover: bool = False) -> int:
     """Render a run again; --cover prints Markdown for a cover letter."""
-    from lab.campaign.again import report_verb
+    from lab.campaign.again import cover_of, rendered
 
-    return report_verb(session.lab, session.terminal, run, cover=cover)
+    if cover:
+        session.terminal.print_line(cover_of(session.lab, run))
+        return 0
+    return session.show(*rendered(session.lab, run))
 
 
 @verb()
 def recheck(session: Session, ask: Ask, run: str = "latest") -> int:
     """Judge the logs of a run again, without booting."""
-    from lab.campaign.again import recheck_verb
+    from lab.campaign.again import recheck as check
 
-    return recheck_verb(session.lab, session.terminal, run)
+    return session.show(*check(session.lab, run))
 
 
 @verb("any", "strict")
@@ -174,9 +177,11 @@ def rerun(session: Session, ask: Ask, run: str = "latest") -> None:
 @verb("series", "kconfig")
 def patchcheck(session: Session, ask: Ask) -> int:
     """checkpatch, and every patch builds alone without new warnings."""
-    from lab.campaign.change import patchcheck_verb
+    from lab.campaign.change import patchcheck_cases, patchcheck_tables, worst_code
 
-    return patchcheck_verb(session.lab, session.terminal, ask)
+    cases = patchcheck_cases(session.lab, ask)
+    session.terminal.print_tables(patchcheck_tables(cases))
+    return worst_code(cases)
 
 
 @verb()
@@ -212,8 +217,8 @@ def du(session: Session, ask: Ask) -> None:
 
 
 @verb()
-def selfbench(session: Session, ask: Ask) -> int:
+def selfbench(session: Session, ask: Ask) -> None:
     """The lab's own speed: builds, boot to SSH, exec round trip, beside `vng --run`."""
-    from lab.campaign.selfbench import selfbench_verb
+    from lab.campaign.selfbench import selfbench_tables
 
-    return selfbench_verb(session.lab, session.terminal)
+    session.terminal.print_tables(selfbench_tables(session.lab))

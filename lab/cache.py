@@ -91,13 +91,16 @@ class Cache:
                 fill(aside)
                 aside.rename(final)
             except OSError as error:
-                raise HostError(f"cannot write the cache entry {final}: {error.strerror or error}", hint="./inv du; ./inv clean") from error
+                message = f"cannot write the cache entry {final}: {error.strerror or error}"
+                raise HostError(message, hint="./inv du; ./inv clean") from error
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
             return final
 
     @contextmanager
-    def lock(self, name: str, *, deadline: Deadline | None = None, waiting: Callable[[str], None] = lambda _: None) -> Iterator[int]:
+    def lock(
+        self, name: str, *, deadline: Deadline | None = None, waiting: Callable[[str], None] = lambda _: None
+    ) -> Iterator[int]:
         """Hold `<root>/locks/<name>`; yields the fd, which a child may inherit to keep the lock alive as long as it runs.
 
         The kernel drops the lock when the last holder of the fd is gone, however it went. `waiting` is told once when
@@ -121,7 +124,7 @@ class Cache:
         # flock(1) locks the open file description it inherits, so the lock is ours when it returns; flock(2) has no deadline.
         waiter = ["setpriv", "--pdeathsig", "KILL", "--", "flock", "--timeout", f"{deadline.remaining:.1f}", str(fd)]
         if subprocess.run(waiter, pass_fds=(fd,), stdin=subprocess.DEVNULL, check=False).returncode != 0:
-            raise HostError(f"the lock {name} was not free in time", hint="./inv ps shows what runs; a stuck make holds the lock it inherited")
+            raise HostError(f"the lock {name} was not free in time", hint="another run, or a make it left, holds it: `lslocks`")
 
     def entries(self) -> list[Entry]:
         """Everything in the store, least recently used first."""
@@ -141,6 +144,20 @@ class Cache:
             with suppress(FileNotFoundError):
                 entry.path.rename(aside)
             shutil.rmtree(aside, ignore_errors=True)
+
+    def slots(self) -> list[Path]:
+        """The build slots: working trees that are not content, each under a lock `slot-<name>`."""
+        directory = self.root / "slots"
+        return sorted(directory.iterdir()) if directory.is_dir() else []
+
+    def remove_slots(self) -> int:
+        """Remove every build slot; the bytes that were freed."""
+        freed = 0
+        for path in self.slots():
+            with self.lock(f"slot-{path.name}"):
+                freed += size_of(path)
+                shutil.rmtree(path)
+        return freed
 
     def prune(self, *, older_than_s: float, keep_bytes: int) -> list[Entry]:
         """Remove what was not used for that long, then the least recently used until the store fits; returns what went."""

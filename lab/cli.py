@@ -24,7 +24,9 @@ from invoke.executor import Executor
 from lab.errors import LabError, UsageError
 
 if TYPE_CHECKING:
+    from lab.campaign.rundir import RunDir
     from lab.campaign.session import Lab
+    from lab.model.run import Results
     from lab.report.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +94,11 @@ class Session:
     def stopped(self) -> bool:
         """Whether the next verb has nothing to stand on."""
         return self.code != 0 or (self._lab is not None and self._lab.has_run and self._lab.ledger.failed)
+
+    def show(self, run: RunDir, results: Results) -> int:
+        """Print a run's results; the exit code it has or had."""
+        self.terminal.print_results(results, run.path)
+        return results.exit
 
     def finish(self, error: BaseException | None) -> int:
         """Close the run, show it, and say the exit code."""
@@ -229,6 +236,8 @@ def main(tasks: Any) -> None:
     """Run the verbs of module `tasks` as sys.argv says."""
     program = cast(
         "Any",
-        LabProgram(name="lab", binary="./inv", binary_names=["inv"], executor_class=Chain, namespace=Collection.from_module(tasks)),
+        LabProgram(
+            name="lab", binary="./inv", binary_names=["inv"], executor_class=Chain, namespace=Collection.from_module(tasks)
+        ),
     )
     program.run()

@@ -1,16 +1,16 @@
 """The lab's error family: a bad kernel is data, a bad lab is an exception.
 
-    LabError
-    ├── UsageError      the command line or a TOML file is wrong          exit 2
-    ├── HostError       this machine lacks something                      exit 3
-    ├── SourceError     the kernel source cannot be had or verified       exit 3
-    ├── PatchError      a patch does not apply                            exit 1
-    ├── KconfigError    a requested option did not survive olddefconfig   exit 1
-    ├── BuildError      the kernel does not compile                       exit 1
-    ├── GuestError      the guest misbehaved                              exit 1
-    │   ├── BootTimeout   not ready within its budget, or stalled
-    │   └── LostGuest     QEMU or the connection went away (the lab's fault until shown otherwise)
-    └── PayloadError    a payload cannot be built or declared wrongly     exit 3
+LabError
+├── UsageError      the command line or a TOML file is wrong          exit 2
+├── HostError       this machine lacks something                      exit 3
+├── SourceError     the kernel source cannot be had or verified       exit 3
+├── PatchError      a patch does not apply                            exit 1
+├── KconfigError    a requested option did not survive olddefconfig   exit 1
+├── BuildError      the kernel does not compile                       exit 1
+├── GuestError      the guest misbehaved                              exit 1
+│   ├── BootTimeout   not ready within its budget, or stalled
+│   └── LostGuest     QEMU or the connection went away (the lab's fault until shown otherwise)
+└── PayloadError    a payload cannot be built or declared wrongly     exit 3
 """
 
 from __future__ import annotations

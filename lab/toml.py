@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
 
 from lab.errors import UsageError
 
@@ -47,7 +48,7 @@ def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) or "(top level)"
 
 
-def _complaint(item: Any, shape: type) -> str:
+def _complaint(item: ErrorDetails, shape: type) -> str:
     if item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = ", ".join(sorted(getattr(shape, "__dataclass_fields__", {})))
         return f"unknown key (top level allows: {known})" if len(item["loc"]) == 1 else "unknown key"

@@ -33,7 +33,7 @@ def boot_verb(lab: Lab, ask: Ask) -> JobResult:
     _, patched = lab.sides(ask)
     lab.announce(ask)
     bench = lab.bench(ask, kernel := lab.build(ask, patched))
-    result = _run(lab, ask, [bench.job(patched, kernel, None, 1)], "boot")[0]
+    result = run_stage(lab, ask, [bench.job(patched, kernel, None, 1)], "boot")[0]
     for milestone in result.milestones:
         lab.emit(Note(f"boot: {milestone.name} at {milestone.seconds:.2f} s"))
     for case in result.cases:
@@ -57,22 +57,24 @@ def bench_verb(lab: Lab, ask: Ask) -> tuple[Comparison, ...]:
     if ask.kernel:
         kernel = lab.build(ask, patched)
         bench = lab.bench(ask, kernel)
-        _run(lab, ask, [bench.job(patched, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS], "bench")
+        run_stage(lab, ask, [bench.job(patched, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS], "bench")
         return ()
     baseline = lab.build(ask, base)
     kernels = [(base, baseline), (patched, lab.build(ask, patched, baseline))]
     bench = lab.bench(ask, baseline)
-    results = _run(lab, ask, _jobs(bench, kernels, payloads, FIRST_BOOTS), "bench")
+    results = run_stage(lab, ask, _jobs(bench, kernels, payloads, FIRST_BOOTS), "bench")
     unsettled = [item for item in payloads if more_boots(item, *_split(results, item))]
     if unsettled and not lab.ledger.failed:
         lab.emit(Note("values differ within a side: three more boots a side for " + ", ".join(item.name for item in unsettled)))
-        results += _run(lab, ask, _jobs(bench, kernels, unsettled, MORE_BOOTS), "bench")
+        results += run_stage(lab, ask, _jobs(bench, kernels, unsettled, MORE_BOOTS), "bench")
     rows = tuple(row for item in payloads for row in compare(item, *_split(results, item), base.label, patched.label))
     lab.ledger.comparisons += rows
     return rows
 
 
-def _jobs(bench: Bench, kernels: Sequence[tuple[Side, Build]], payloads: Sequence[PayloadSpec], boots: Sequence[int]) -> list[Job]:
+def _jobs(
+    bench: Bench, kernels: Sequence[tuple[Side, Build]], payloads: Sequence[PayloadSpec], boots: Sequence[int]
+) -> list[Job]:
     return [bench.job(side, kernel, item, n) for item in payloads for n in boots for side, kernel in kernels]
 
 
@@ -82,7 +84,7 @@ def _split(results: Sequence[JobResult], payload: PayloadSpec) -> tuple[list[Job
     return [job for job in good if job.role == "baseline"], [job for job in good if job.role == "patched"]
 
 
-def _run(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str) -> list[JobResult]:
+def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str) -> list[JobResult]:
     """Run jobs through the pool as one stage; every result is in the ledger as soon as it is there."""
     again = again_line(ask, jobs[0].payload is None)
     pool = Pool(lab.ledger.run, lab.cache, lab.emit, lambda result: lab.ledger.ran(result, again), width(lab.settings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +13,13 @@ from lab.campaign.rundir import RunDir, publish
 from lab.errors import LabError
 from lab.events import Event, StageFinished, StageLine, StageStarted
 from lab.model.change import Build
-from lab.model.judgement import Comparison, Verdict
+from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
 from lab.model.outcome import Finding, Milestone, Status
 from lab.model.run import BuildRecord, JobResult, Results
 from lab.report.junit import junit_text
 from lab.report.markdown import cover_text
 from lab.report.reproduce import repro_text
-
-UNDECIDED = (Verdict.WOBBLE, Verdict.INCONCLUSIVE)
 
 
 class Ledger:
@@ -138,7 +136,8 @@ class Ledger:
             return Status.MISS
         if self.jobs and all(job.status is Status.SKIP for job in self.jobs):
             return Status.ERROR  # nothing was tested
-        return Status.FAIL if regressions(self.comparisons, any_more=self.any, strict=self.strict) else Status.PASS
+        bad = any(fails(row, any_more=self.any, strict=self.strict) for row in self.comparisons)
+        return Status.FAIL if bad else Status.PASS
 
     def _exit(self, status: Status, error: BaseException | None) -> int:
         if isinstance(error, KeyboardInterrupt):
@@ -148,17 +147,6 @@ class Ledger:
         if error is not None and not isinstance(error, LabError):
             return 3
         return {Status.PASS: 0, Status.SKIP: 3, Status.FAIL: 1}.get(status, 3)
-
-
-def regressions(comparisons: Iterable[Comparison], *, any_more: bool, strict: bool) -> list[Comparison]:
-    """The comparisons that make a run fail: REGRESSED, MORE that is material (any MORE with --any), undecided with --strict."""
-    return [
-        row
-        for row in comparisons
-        if row.verdict is Verdict.REGRESSED
-        or (row.verdict is Verdict.MORE and (row.material or any_more))
-        or (strict and row.verdict in UNDECIDED)
-    ]
 
 
 def write_faces(run: RunDir, results: Results) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.campaign.rundir import RunDir
 from lab.campaign.settings import Budget
 from lab.model.change import Build, Kconfig, Series
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.run import Job, KernelFiles, PayloadSpec, Role
-
-from lab.campaign.rundir import RunDir
 
 
 @dataclass(frozen=True)

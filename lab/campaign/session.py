@@ -26,6 +26,9 @@ from lab.kernel.tree import apply
 from lab.model.change import Build, Kconfig, Series, Source
 from lab.model.machine import Accel, GuestSpec, Image
 
+TableRows = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]
+"""Title, column heads, rows: what a terminal can show."""
+
 
 class Lab:
     """One command line. Holds no state that a file does not hold better, except the ledger of the run."""
@@ -175,5 +178,3 @@ def _span(ask: Ask) -> str:
 def width(settings: Settings) -> int:
     """How many guests run at a time: what lab.toml says, but no more than there are CPUs."""
     return max(1, min(settings.budget.workers, len(os.sched_getaffinity(0))))
-
-

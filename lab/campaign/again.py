@@ -1,0 +1,145 @@
+"""The verbs about runs that are over: report, recheck, rerun, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lab.campaign.bench import FIRST_BOOTS, payload_names, run_stage
+from lab.campaign.job import judge
+from lab.campaign.ledger import write_faces
+from lab.campaign.plan import Ask, Side
+from lab.campaign.rundir import RunDir, find_run
+from lab.campaign.session import Lab
+from lab.errors import UsageError
+from lab.kernel.build import foreign
+from lab.measure.payload import read_payload
+from lab.measure.verdict import compare
+from lab.model.judgement import Comparison, fails
+from lab.model.outcome import Status, worst
+from lab.model.run import Job, JobResult, PayloadSpec, Results
+from lab.model.wire import read_json
+from lab.report.markdown import cover_text
+
+MUST_AGREE = ("mode", "qemu", "accel", "guest", "image", "payload_hash")
+"""What two results must have in common before their numbers may be compared."""
+
+
+def rejudged(run: RunDir) -> Results:
+    """The run's results from its logs, by today's rules. Jobs that left no boot.json keep what was recorded."""
+    old = run.read_results()
+    jobs = {place.path.name.removesuffix(".again"): read_json(place.job, Job) for place in run.jobs() if place.boot.is_file()}
+    results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
+    rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
+    status = worst([item.status for item in (*old.builds, *results)])
+    options = {"any_more": "--any" in old.command, "strict": "--strict" in old.command}
+    if status is Status.PASS and any(fails(row, **options) for row in rows):
+        status = Status.FAIL
+    code = {Status.PASS: 0, Status.FAIL: 1}.get(status, 3)
+    return replace(old, jobs=results, comparisons=rows, status=status, exit=code)
+
+
+def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The comparisons of a run made again, with the labels they had."""
+    rows: list[Comparison] = []
+    for spec in {payload.name: payload for payload in payloads}.values():
+        good = [job for job in results if job.payload == spec.name and job.status is Status.PASS]
+        labels = next(((row.a, row.b) for row in old if row.payload == spec.name), None)
+        if labels is not None:
+            sides = ([job for job in good if job.role == role] for role in ("baseline", "patched"))
+            rows += compare(spec, *sides, *labels)
+    return tuple(rows)
+
+
+def recheck(lab: Lab, name: str) -> tuple[RunDir, Results]:
+    """Judge a run's logs again and write its reports anew."""
+    run = find_run(lab.reports, name)
+    results = rejudged(run)
+    write_faces(run, results)
+    return run, results
+
+
+def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
+    """Boot the builds of a run again, with the same guests and payloads, and judge as before."""
+    run = find_run(lab.reports, name)
+    old = run.read_results()
+    lab.ledger.any, lab.ledger.strict, lab.ledger.source, lab.ledger.env = ask.any, ask.strict, old.source, dict(old.env)
+    lab.announce(ask)
+    lab.ledger.builds += old.builds
+    jobs = [read_json(place.job, Job) for place in run.jobs() if not place.path.name.endswith(".again")]
+    if not jobs:
+        raise UsageError(f"run {run.id} has no jobs to boot again", hint="./inv bench makes some")
+    moved = [replace(job, directory=lab.ledger.run.job(job.id).path) for job in jobs]
+    results = run_stage(lab, ask, moved, "bench")
+    lab.ledger.comparisons += compared(results, [job.payload for job in jobs if job.payload], old.comparisons)
+
+
+def compare_verb(lab: Lab, ask: Ask, a: str, b: str) -> None:
+    """Two runs (their patched sides), or two kernels, which are booted now."""
+    if all(_is_kernel(name) for name in (a, b)):
+        return _compare_kernels(lab, ask, a, b)
+    left, right = (find_run(lab.reports, name) for name in (a, b))
+    jobs = [_measured(run) for run in (left, right)]
+    check_alike(left.id, right.id, *jobs)
+    lab.ledger.source = f"{left.id} against {right.id}"
+    lab.ledger.accel = right.read_results().accel
+    for side in jobs:
+        lab.ledger.jobs += side
+    specs = {job.payload.name: job.payload for place in left.jobs() if (job := read_json(place.job, Job)).payload}
+    for name, spec in specs.items():
+        sides = ([job for job in side if job.payload == name] for side in jobs)
+        lab.ledger.comparisons += compare(spec, *sides, left.id, right.id)
+    if not lab.ledger.comparisons:
+        raise UsageError(f"{left.id} and {right.id} have no payload in common")
+    return None
+
+
+def _compare_kernels(lab: Lab, ask: Ask, a: str, b: str) -> None:
+    lab.announce(ask)
+    lab.ledger.any, lab.ledger.strict = ask.any, ask.strict
+    kernels = [foreign(name) for name in (a, b)]
+    kconfig = lab.kconfig(ask, ())
+    sides = [Side("baseline", (), None, kconfig), Side("patched", (), None, kconfig)]
+    bench = lab.bench(ask, kernels[0])
+    payloads = [read_payload(lab.root / "payloads", name, lab.cache) for name in payload_names(lab, ask)]
+    pairs = list(zip(sides, kernels, strict=True))
+    jobs = [bench.job(side, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS for side, kernel in pairs]
+    good = [job for job in run_stage(lab, ask, jobs, "bench") if job.status is Status.PASS]
+    for spec in payloads:
+        pair = ([job for job in good if job.payload == spec.name and job.role == role] for role in ("baseline", "patched"))
+        lab.ledger.comparisons += compare(spec, *pair, a, b)
+
+
+def _is_kernel(name: str) -> bool:
+    return name.startswith("O=") or Path(name).is_file()
+
+
+def _measured(run: RunDir) -> list[JobResult]:
+    """The passed jobs of a run's patched side."""
+    jobs = run.read_results().jobs
+    return [job for job in jobs if job.payload and job.role == "patched" and job.status is Status.PASS]
+
+
+def check_alike(a: str, b: str, left: Sequence[JobResult], right: Sequence[JobResult]) -> None:
+    """Raise UsageError when two runs' environments differ in what their numbers depend on."""
+    for payload in sorted({job.payload for job in left} & {job.payload for job in right}):
+        one, two = (next(job.env for job in side if job.payload == payload) for side in (left, right))
+        for key in MUST_AGREE:
+            if one.get(key) != two.get(key):
+                what = f"{payload}: {key} is {one.get(key)!r} in {a} and {two.get(key)!r} in {b}"
+                raise UsageError(f"these runs cannot be compared: {what}", hint="./inv rerun --run makes one like the other")
+        releases = {".".join(env.get("release", "").split(".")[:3]).split("-")[0] for env in (one, two)}
+        if len(releases) > 1:
+            raise UsageError(f"these runs cannot be compared: releases {' and '.join(sorted(releases))}", hint="pin one source")
+
+
+def rendered(lab: Lab, name: str) -> tuple[RunDir, Results]:
+    """A run's directory and its results, as they are."""
+    run = find_run(lab.reports, name)
+    return run, run.read_results()
+
+
+def cover_of(lab: Lab, name: str) -> str:
+    """A run as Markdown for a cover letter."""
+    return cover_text(rendered(lab, name)[1])

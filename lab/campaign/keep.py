@@ -1,0 +1,88 @@
+"""The verbs about a guest one talks to: boot --keep, ssh, exec, console, gdb, ps, stop, and vng as another host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.campaign.bench import boot_verb as boot_and_check
+from lab.campaign.plan import Ask
+from lab.campaign.session import Lab, TableRows
+from lab.errors import UsageError
+from lab.events import Note
+from lab.guest import kept
+from lab.guest.boot import BootPlan
+from lab.guest.vng import vng_argv
+from lab.kernel.symbols import read_symbols
+from lab.proc import interactive
+
+
+def boot_verb(lab: Lab, ask: Ask, rest: Sequence[str], *, keep: bool, gdb: bool, host_root: bool) -> int | None:
+    """Boot once and check; with keep, leave the guest up; with host_root, hand the kernel to `vng --run`."""
+    if host_root:
+        return _host_root(lab, ask, rest)
+    if not keep:
+        boot_and_check(lab, ask)
+        return None
+    _, patched = lab.sides(ask)
+    lab.announce(ask)
+    kernel = lab.build(ask, patched)
+    bench = lab.bench(ask, kernel)
+    directory = lab.ledger.run.path / "kept"
+    directory.mkdir()
+    plan = BootPlan(
+        spec=bench.guest,
+        bzimage=kernel.bzimage,
+        image=bench.image,
+        accel=bench.accel,
+        directory=directory,
+        symbols=read_symbols(kernel.system_map, kernel.vmlinux),
+        gdb=gdb,
+    )
+    guest = kept.keep(plan, f"{patched.label}.{bench.guest.name}", lab.emit)
+    lab.emit(Note(f"{guest.name} is up: ./inv ssh, ./inv exec -- CMD, ./inv console, ./inv stop"))
+    if gdb:
+        lab.emit(Note(kept.gdb_line(guest)))
+    return None
+
+
+def _host_root(lab: Lab, ask: Ask, rest: Sequence[str]) -> int:
+    _, patched = lab.sides(ask)
+    lab.announce(ask)
+    kernel = lab.build(ask, patched)
+    return interactive(vng_argv(kernel.bzimage, rest))
+
+
+def ssh_verb(name: str) -> int:
+    """A shell on the guest, on the user's terminal."""
+    return interactive(kept.ssh_command(kept.find(name)))
+
+
+def exec_verb(name: str, words: Sequence[str]) -> int:
+    """Run words in the guest and hand their exit status back."""
+    if not words:
+        raise UsageError("exec needs a command", hint="./inv exec -- uname -r")
+    return kept.exec_words(kept.find(name), words)
+
+
+def console_verb(name: str) -> int:
+    """Attach to the console."""
+    kept.console(kept.find(name))
+    return 0
+
+
+def gdb_verb(name: str) -> int:
+    """Print how to attach gdb."""
+    print(kept.gdb_line(kept.find(name)))  # noqa: T201  # the line is the result
+    return 0
+
+
+def ps_tables() -> tuple[TableRows, ...]:
+    """Kept guests as a table."""
+    rows = tuple((g.name, g.release, g.guest, str(g.port), f"{g.uptime_s:.0f} s", str(g.pid)) for g in kept.kept())
+    return (("kept guests", ("name", "release", "guest", "ssh port", "up", "pid"), rows),)
+
+
+def stop_verb(name: str, *, everything: bool) -> None:
+    """Stop one kept guest, or all."""
+    for guest in kept.kept() if everything else (kept.find(name),):
+        kept.stop(guest)
