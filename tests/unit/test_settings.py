@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.campaign.settings import Settings, changed_guest, guest_spec, read_settings, whole_number
+from lab.errors import UsageError
+from lab.model.machine import GuestSpec
+from lab.toml import parse_toml
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_committed_file_is_read() -> None:
+    settings = read_settings(ROOT / "lab.toml")
+
+    assert guest_spec(settings, settings.default.guest).mode == "exact"
+    assert settings.budget.factor("debug") > 1 == settings.budget.factor("default")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("cpus = 1", "cpsu = 1"), r"guest\.single\.cpsu: unknown key"),
+        (("cpus = 1", 'cpus = "many"'), r"guest\.single\.cpus: .*valid integer.*got 'many'"),
+        (("[default]", "[defaults]"), r"defaults: unknown key \(top level allows: budget, default"),
+        (('mode = "exact"', 'mode = "exakt"'), r"guest\.single\.mode: .*'exact', 'counts'"),
+        (("[default]", "[default"), "not TOML"),
+    ],
+)
+def test_a_typo_names_file_key_and_what_is_allowed(change: tuple[str, str], complaint: str) -> None:
+    text = (ROOT / "lab.toml").read_text().replace(*change)
+
+    with pytest.raises(UsageError, match=complaint) as caught:
+        parse_toml(text, Settings, "lab.toml")
+
+    assert "lab.toml" in str(caught.value)
+
+
+def test_an_unknown_guest_lists_the_known_and_the_closest() -> None:
+    settings = read_settings(ROOT / "lab.toml")
+
+    with pytest.raises(UsageError, match=r"no guest named 'singel' \(there are: .*single.*did you mean single\?"):
+        guest_spec(settings, "singel")
+
+
+def test_the_command_line_changes_a_guest() -> None:
+    spec = changed_guest(GuestSpec("g", cmdline=("a",)), {"cpus": "4", "memory": "2048", "append": "b c", "qemu_arg": "-s"})
+
+    assert (spec.cpus, spec.memory_mib, spec.cmdline, spec.qemu_args) == (4, 2048, ("a", "b", "c"), ("-s",))
+    assert changed_guest(spec, {}) == spec
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "two", "1.5"])
+def test_numbers_are_checked(text: str) -> None:
+    with pytest.raises(UsageError, match="--cpus takes a whole number from 1"):
+        whole_number("--cpus", text)
