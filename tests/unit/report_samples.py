@@ -45,7 +45,8 @@ WOBBLE = row("tcp/16384/median", spread(33769, 33770), spread(33770, 33773), Ver
 def build(role: Role = "baseline", status: Status = Status.PASS, findings: tuple[Finding, ...] = ()) -> BuildRecord:
     series = () if role == "baseline" else ("busted/one-instruction",)
     return BuildRecord(
-        role=role, series=series, upto=len(series), kconfig="default", key="k" * 32, tree="4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+        role=role, series=series, upto=len(series), kconfig="default", key="k" * 32,
+        tree="4b825dc642cb6eb9a060e54bf8d69288fbee4904",
         release="6.12.117-virtme", status=status, seconds=31.4, reused=role == "baseline", objects=2271, findings=findings,
         options_delta=() if role == "baseline" else ("CONFIG_AGENT_LOCAL=y",),
     )  # fmt: skip
@@ -69,8 +70,9 @@ PANIC = Finding(
 
 def results(**changes: object) -> Results:
     whole = Results(
-        run="20260101-120000-42", command="./inv bench --series busted/one-instruction", status=Status.PASS, exit=0,
-        started="2026-01-01T12:00:00Z", seconds=81.25, source="linux-source-6.12 6.12.117-1~deb12u1", accel=ACCEL, env={"qemu": "7.2.22"},
+        run="20260101-120000-42", command="./inv bench --series busted/one-instruction", status=Status.PASS,
+        exit=0, started="2026-01-01T12:00:00Z", seconds=81.25, source="linux-source-6.12 6.12.117-1~deb12u1", accel=ACCEL,
+        env={"qemu": "7.2.22"},
         builds=(build(), build("patched")), jobs=tuple(job(n, role) for role in ("baseline", "patched") for n in (1, 2)),
         comparisons=(EQUAL, MORE), stages=(Milestone("build", 31.4), Milestone("bench", 38.0)),
     )  # fmt: skip
