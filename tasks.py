@@ -29,7 +29,7 @@ def doctor(session: Session, ask: Ask, install: bool = False) -> int:
     return examine(session.lab, session.terminal, install=install)
 
 
-@verb(*PATCHES)
+@verb(*PATCHES, host=True)
 def fetch(session: Session, ask: Ask) -> None:
     """Obtain and verify the source tree."""
     from lab.campaign.change import fetch_verb
@@ -37,7 +37,7 @@ def fetch(session: Session, ask: Ask) -> None:
     fetch_verb(session.lab, ask)
 
 
-@verb(*PATCHES)
+@verb(*PATCHES, host=True)
 def apply(session: Session, ask: Ask) -> None:
     """Apply a series; a conflict names patch, file, hunk, and the lines expected and found."""
     from lab.campaign.change import apply_verb
@@ -45,7 +45,7 @@ def apply(session: Session, ask: Ask) -> None:
     apply_verb(session.lab, ask)
 
 
-@verb()
+@verb(host=True)
 def edit(session: Session, ask: Ask, series: str) -> None:
     """A git tree with the series applied, to develop it in; `export` writes the patches back."""
     from lab.campaign.change import edit_verb
@@ -53,7 +53,7 @@ def edit(session: Session, ask: Ask, series: str) -> None:
     edit_verb(session.lab, series)
 
 
-@verb()
+@verb(host=True)
 def export(session: Session, ask: Ask, series: str) -> None:
     """Write the commits of the edit tree back to patches/, byte-stable."""
     from lab.campaign.change import export_verb
@@ -61,7 +61,7 @@ def export(session: Session, ask: Ask, series: str) -> None:
     export_verb(session.lab, series)
 
 
-@verb(*KERNEL)
+@verb(*KERNEL, host=True)
 def build(session: Session, ask: Ask) -> None:
     """Build the kernel with the series applied; same inputs never build twice."""
     from lab.campaign.bench import build_verb
@@ -69,13 +69,13 @@ def build(session: Session, ask: Ask) -> None:
     build_verb(session.lab, ask)
 
 
-@verb("dry_run")
+@verb("dry_run", host=True)
 def image(session: Session, ask: Ask, name: str = "tiny") -> None:
     """Build a guest image."""
     session.lab.image(name)
 
 
-@verb(*GUEST)
+@verb(*GUEST, host=True)
 def boot(session: Session, ask: Ask, keep: bool = False, gdb: bool = False, host_root: bool = False) -> int | None:
     """Boot, verify the hardware, print the time to each milestone; --keep leaves the guest up, --host-root hands over to vng."""
     from lab.campaign.keep import boot_verb
@@ -131,7 +131,7 @@ def stop(session: Session, ask: Ask, name: str = "", all: bool = False) -> None:
     stop_verb(name, everything=all)
 
 
-@verb(*BENCH)
+@verb(*BENCH, host=True)
 def bench(session: Session, ask: Ask) -> None:
     """Payloads on base and patched, judged."""
     from lab.campaign.bench import bench_verb
@@ -139,7 +139,7 @@ def bench(session: Session, ask: Ask) -> None:
     bench_verb(session.lab, ask)
 
 
-@verb(*BENCH)
+@verb(*BENCH, host=True)
 def compare(session: Session, ask: Ask, a: str, b: str) -> None:
     """Two runs, or two kernels (bzImage or O=DIR); refuses unlike environments."""
     from lab.campaign.again import compare_verb
@@ -166,7 +166,7 @@ def recheck(session: Session, ask: Ask, run: str = "latest") -> int:
     return session.show(*check(session.lab, run))
 
 
-@verb("any", "strict")
+@verb("any", "strict", host=True)
 def rerun(session: Session, ask: Ask, run: str = "latest") -> None:
     """Boot the builds of a run again."""
     from lab.campaign.again import rerun_verb
@@ -174,7 +174,7 @@ def rerun(session: Session, ask: Ask, run: str = "latest") -> None:
     rerun_verb(session.lab, ask, run)
 
 
-@verb("series", "kconfig")
+@verb("series", "kconfig", host=True)
 def patchcheck(session: Session, ask: Ask) -> int:
     """checkpatch, and every patch builds alone without new warnings."""
     from lab.campaign.change import patchcheck_cases, patchcheck_tables, worst_code
@@ -192,7 +192,7 @@ def lint(session: Session, ask: Ask) -> int:
     return lint_verb(session.lab)
 
 
-@verb()
+@verb(host=True)
 def test(session: Session, ask: Ask, only: str = "", full: bool = False) -> int:
     """lint, unit, integration and end-to-end tests on real kernels; --only takes one of them, --full adds the long ones."""
     from lab.campaign.upkeep import test_verb
@@ -216,7 +216,7 @@ def du(session: Session, ask: Ask) -> None:
     session.terminal.print_tables(du_tables(session.lab))
 
 
-@verb()
+@verb(host=True)
 def selfbench(session: Session, ask: Ask) -> None:
     """The lab's own speed: builds, boot to SSH, exec round trip, beside `vng --run`."""
     from lab.campaign.selfbench import selfbench_tables

@@ -32,7 +32,7 @@ def shared_object(cache: Cache, source: Path, flags: Sequence[str], cc: str = "g
 
 
 def make_directory(cache: Cache, source: Path, include: Path, cc: str = "gcc") -> Path:
-    """The payload directory `source` built by its Makefile (OUT, INCLUDE and CC are given) into a cached one. Raises PayloadError."""
+    """The payload directory `source` built by its Makefile (given OUT, INCLUDE, CC), in the cache. Raises PayloadError."""
     key = digest(digest_files(source), digest_files(include), compiler_id(cc))
 
     def fill(directory: Path) -> None:

@@ -61,7 +61,7 @@ BENCH = (*GUEST, "payload", "any", "strict")
 
 
 class Session:
-    """What the verbs of one command line share: the Lab, made when the first verb needs it, the terminal, the words after `--`."""
+    """What the verbs of one line share: the Lab, made when the first verb needs it, the terminal, the words after `--`."""
 
     def __init__(self, argv: list[str]) -> None:
         cut = argv.index("--") if "--" in argv else len(argv)
@@ -120,10 +120,11 @@ class LabContext(Context):  # type: ignore[misc]  # invoke has no type informati
     session: Session
 
 
-def verb(*options: str, default: bool = False) -> Callable[[Callable[..., int | None]], Any]:
+def verb(*options: str, default: bool = False, host: bool = False) -> Callable[[Callable[..., int | None]], Any]:
     """Make a function `(session, ask, own options...)` an Invoke task that also takes the shared `options`.
 
-    No short flags, so that none shifts when an option is added; every option is a string or a boolean.
+    No short flags, so that none shifts when an option is added; every option is a string or a boolean. `host`: the verb calls
+    programs of the host, so what is missing is installed or named before it starts.
     """
 
     def wrap(body: Callable[..., int | None]) -> Any:
@@ -132,7 +133,10 @@ def verb(*options: str, default: bool = False) -> Callable[[Callable[..., int | 
         @functools.wraps(body)
         def run(context: LabContext, **kwargs: Any) -> None:
             from lab.campaign.plan import Ask
+            from lab.doctor import ensure
 
+            if host:
+                ensure()
             ask = Ask(**{name: kwargs.pop(name) for name in options})
             context.session.code = body(context.session, ask, **kwargs) or context.session.code
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ def from_json(text: str | bytes, shape: type[T]) -> T:
 
 def schema_of(shape: type) -> dict[str, Any]:
     """The JSON Schema (2020-12) of what `to_json` writes for `shape`: every field is there."""
-    return TypeAdapter(shape).json_schema(mode="serialization")
+    return TypeAdapter(shape).json_schema(mode="serialization", schema_generator=_EveryField)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -40,3 +41,10 @@ def write_json(path: Path, value: object) -> None:
 def read_json(path: Path, shape: type[T]) -> T:
     """The file as a value of `shape`."""
     return from_json(path.read_bytes(), shape)
+
+
+class _EveryField(GenerateJsonSchema):
+    """pydantic requires only fields without a default; `to_json` leaves none out."""
+
+    def field_is_required(self, *_: Any, **__: Any) -> bool:  # noqa: ANN401  # the signature is pydantic's own business
+        return True

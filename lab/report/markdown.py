@@ -75,9 +75,9 @@ def _aligned(table: Sequence[Sequence[str]]) -> str:
             cell.ljust(width) if column in text else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(" | ".join(cells).rstrip())
     rule = ("-" * width if column in text else "-" * (width - 1) + ":" for column, width in enumerate(widths))
-    return "\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]])
+    return "\n".join([lines[0], " | ".join(rule), *lines[1:]])
 
 
 def _notes(block: Block) -> str:

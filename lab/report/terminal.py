@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -121,7 +122,8 @@ class Terminal:
         cells = [_row(block, row, results) for row in block.rows]
         self._out.print(_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells, self._out))
         for row in words.loud(block.rows):
-            self._say(f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}")
+            by_boot = f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}"
+            self._say(textwrap.fill(by_boot, PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
 
     def _print_failures(self, alike: Sequence[JobResult]) -> None:
         job = alike[0]

@@ -40,7 +40,7 @@ def test_a_good_run_has_only_passes_and_its_properties() -> None:
     run = results(comparisons=(EQUAL,))
 
     assert all(not case.result for case in cases(run).values())
-    properties = {one.name: one.value for one in suites(run)["lab"].properties()}
+    properties = {one.name: one.value for one in suites(run)["lab"].properties()}  # type: ignore[no-untyped-call]  # junitparser's own
     assert properties["qemu"] == "7.2.22"
     assert properties["baseline.default.tree"] == build().tree
     assert properties["command"] == run.command
