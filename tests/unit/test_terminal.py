@@ -4,7 +4,6 @@ import io
 import os
 import pty
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -227,7 +226,3 @@ def test_results_on_a_terminal_have_colour(monkeypatch: pytest.MonkeyPatch) -> N
         terminal.print_results(results(), "reports/r1")
 
         assert "\x1b[" in screen(fd, "reports/r1")
-
-
-def test_rich_stays_behind_its_door() -> None:
-    assert sys.modules["lab.report.words"].__dict__.keys().isdisjoint({"rich", "Console"})
