@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from lab.campaign.session import Lab
     from lab.report.terminal import Terminal
 
-ROOMS = ("lab.proc", "lab.cbuild", "lab.kernel.git", "lab.kernel.source")
+ROOMS = (
+    "lab.cbuild",
+    "lab.guest.image",
+    "lab.guest.qemu",
+    "lab.guest.watch",
+    "lab.kernel.git",
+    "lab.kernel.source",
+    "lab.proc",
+)
 """Every module that calls programs of the host, each with its NEEDS: program or absolute path -> Debian package."""
 
 SUPPORTED = ("12", "13")
