@@ -26,6 +26,9 @@ from lab.kernel.tree import apply
 from lab.model.change import Build, Kconfig, Series, Source
 from lab.model.machine import Accel, GuestSpec, Image
 
+FIRST_RUN_GB = 10
+"""Source 1.5 GB, a slot 3.5 GB, Builds 0.2 GB each, the compiler cache."""
+
 TableRows = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]
 """Title, column heads, rows: what a terminal can show."""
 
@@ -76,6 +79,20 @@ class Lab:
             return
         self._announced = True
         self.accel(ask)
+        if not ask.kernel and (cold := self.forecast()):
+            self.emit(Note(cold))
+
+    def forecast(self) -> str:
+        """What a first run will take, or nothing when the caches are warm."""
+        source, build = (self.history.expected(stage) for stage in ("fetch", "build"))
+        steps = []
+        if not any((self.cache.root / "source").glob("[!.]*")):
+            steps.append(f"150 MB to download and unpack, about {source / 60:.0f} min")
+        if not self.cache.slots():
+            steps.append(f"a cold kernel build, about {build / 60:.0f} min, and the patched kernel's changed objects")
+        if not steps:
+            return ""
+        return f"first run: {'; '.join(steps)}; up to {FIRST_RUN_GB} GB under {self.cache.root}"
 
     @staticmethod
     def clock() -> Callable[[], float]:

@@ -60,12 +60,12 @@ def test_stream_out_of_time_takes_every_descendant_along(tmp_path: Path) -> None
         stream(["sh", "-c", script], deadline=Deadline.after(0.3), log=tmp_path / "log", on_line=lambda _: None)
 
     marker = f"{tmp_path}/pid"
-    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and marker in _cmdline(pid)]
+    assert not [path for path in Path("/proc").glob("[0-9]*") if marker in _cmdline(path)]
 
 
-def _cmdline(pid: str) -> str:
+def _cmdline(process: Path) -> str:
     try:
-        return Path("/proc", pid, "cmdline").read_bytes().decode(errors="replace")
+        return (process / "cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
 

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one ./inv line did: its exit code, everything it printed, and the results it left (None: no run)."""
+
+    code: int
+    text: str
+    results: dict[str, Any]
+
+
+def inv(*words: str) -> Line:
+    """Run ./inv with these words, as a user or a CI job does."""
+    latest = ROOT / "reports" / "latest"
+    before = latest.resolve() if latest.exists() else None
+    done = subprocess.run([ROOT / "inv", *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    text = done.stdout + done.stderr
+    sys.stdout.write(f"$ ./inv {' '.join(words)}\n{text}\n")
+    fresh = latest.exists() and latest.resolve() != before
+    return Line(done.returncode, text, json.loads((latest / "results.json").read_text()) if fresh else {})
+
+
+@pytest.fixture(scope="session")
+def default_run() -> Line:
+    """`./inv build boot bench`, once."""
+    return inv("build", "boot", "bench")

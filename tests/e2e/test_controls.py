@@ -1,0 +1,54 @@
+"""The negative controls, built and booted for real: each must be called what it is. And two that change nothing."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Line, inv
+
+VERB = {"apply": "build", "build": "build", "boot": "boot", "payload": "bench", "metric": "bench", "pass": "bench"}
+CONTROLS = sorted(
+    str(path.parent.relative_to(ROOT / "patches"))
+    for path in (ROOT / "patches").rglob("series.toml")
+    if path.parent.parent.name == "busted" or path.parent.name.startswith("null")
+)
+
+
+def declared(name: str) -> dict[str, Any]:
+    return tomllib.loads((Path(ROOT) / "patches" / name / "series.toml").read_text())
+
+
+def test_the_controls_are_all_there() -> None:
+    assert len(CONTROLS) >= 11
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_is_called_what_it_is(name: str, default_run: Line) -> None:
+    expect = declared(name)["expect"]
+    words = [VERB[expect["stage"]], "--series", name]
+    if expect["stage"] in ("payload", "metric"):
+        words += ["--payload", "pingpong", "--any"]
+
+    line = inv(*words)
+
+    assert line.code == (0 if expect["stage"] == "pass" else 1), line.text[-3000:]
+    assert expect["text"] in line.text
+    if expect["stage"] == "pass":
+        verdicts = {row["verdict"] for row in line.results["comparisons"] if row["kind"] == "exact"}
+        trees = {build["tree"] for build in line.results["builds"]}
+        assert verdicts <= {"EQUAL", "WOBBLE"}
+        assert len(trees) == 2
+    else:
+        assert line.results["status"] == "FAIL"
+
+
+def test_one_instruction_is_seen_as_exactly_that(default_run: Line) -> None:
+    line = inv("bench", "--series", "busted/one-instruction", "--payload", "pingpong", "--any")
+
+    rows = {row["metric"]: row for row in line.results["comparisons"]}
+    assert line.code == 1
+    assert rows["pipe.64"]["verdict"] == "MORE"
+    assert rows["pipe.64"]["delta"] == 2  # two reads a round trip
