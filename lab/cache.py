@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from lab.deadline import Deadline
 from lab.errors import HostError
+from lab.proc import spawn
 
 KEY_LENGTH = 32
 LOCK_WAIT_S = 3600.0
@@ -122,8 +122,13 @@ class Cache:
     @staticmethod
     def _wait(fd: int, name: str, deadline: Deadline) -> None:
         # flock(1) locks the open file description it inherits, so the lock is ours when it returns; flock(2) has no deadline.
-        waiter = ["setpriv", "--pdeathsig", "KILL", "--", "flock", "--timeout", f"{deadline.remaining:.1f}", str(fd)]
-        if subprocess.run(waiter, pass_fds=(fd,), stdin=subprocess.DEVNULL, check=False).returncode != 0:
+        with spawn(["flock", "--timeout", f"{deadline.remaining:.1f}", str(fd)], pass_fds=(fd,)) as waiter:
+            try:
+                free = waiter.wait() == 0
+            except BaseException:
+                waiter.kill()
+                raise
+        if not free:
             raise HostError(f"the lock {name} was not free in time", hint="another run, or a make it left, holds it: `lslocks`")
 
     def entries(self) -> list[Entry]:

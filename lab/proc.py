@@ -143,10 +143,9 @@ def spawn(
     """
     words = [str(word) for word in argv]
     need(words[0], f"run `{quote(words)}`")
-    guard = ["setpriv", "--pdeathsig", "KILL", "--"] if die_with_parent else []
     try:
         return subprocess.Popen(
-            [*guard, *words],
+            [*(bound() if die_with_parent else ()), *words],
             cwd=cwd,
             env=clean_environment() if env is None else dict(env),
             stdin=stdin,
@@ -162,8 +161,7 @@ def spawn(
 def interactive(argv: Argv, *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
     """Run a program on the user's own terminal, to its end; its exit status. Ctrl-C reaches it as it reaches us."""
     need(str(argv[0]), f"run `{quote(argv)}`")
-    guard = ["setpriv", "--pdeathsig", "KILL", "--"]
-    with subprocess.Popen([*guard, *(str(word) for word in argv)], env=None if env is None else dict(env), cwd=cwd) as process:
+    with subprocess.Popen([*bound(), *(str(word) for word in argv)], env=None if env is None else dict(env), cwd=cwd) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -180,6 +178,11 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = 0.0) -> None:
     if process.poll() is None:
         process.kill()
     process.wait()
+
+
+def bound() -> tuple[str, ...]:
+    """The words in front of a command that bind its life to the caller's; a caller that died before the binding is noticed."""
+    return ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"', str(os.getpid()))
 
 
 @functools.cache
