@@ -65,8 +65,9 @@ def export(session: Session, ask: Ask, series: str) -> None:
 def build(session: Session, ask: Ask) -> None:
     """Build the kernel with the series applied; same inputs never build twice."""
     from lab.campaign.bench import build_verb
+    from lab.campaign.dryrun import build_lines
 
-    build_verb(session.lab, ask)
+    session.do(ask, build_verb, build_lines)
 
 
 @verb("dry_run", host=True)
@@ -78,8 +79,11 @@ def image(session: Session, ask: Ask, name: str = "tiny") -> None:
 @verb(*GUEST, host=True)
 def boot(session: Session, ask: Ask, keep: bool = False, gdb: bool = False, host_root: bool = False) -> int | None:
     """Boot, verify the hardware, print the time to each milestone; --keep leaves the guest up, --host-root hands over to vng."""
+    from lab.campaign.dryrun import boot_lines
     from lab.campaign.keep import boot_verb
 
+    if ask.dry_run:
+        return session.say(boot_lines(session.lab, ask))
     return boot_verb(session.lab, ask, session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root)
 
 
@@ -135,8 +139,9 @@ def stop(session: Session, ask: Ask, name: str = "", all: bool = False) -> None:
 def bench(session: Session, ask: Ask) -> None:
     """Payloads on base and patched, judged."""
     from lab.campaign.bench import bench_verb
+    from lab.campaign.dryrun import bench_lines
 
-    bench_verb(session.lab, ask)
+    session.do(ask, bench_verb, bench_lines)
 
 
 @verb(*BENCH, host=True)

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +24,7 @@ from invoke.executor import Executor
 from lab.errors import LabError, UsageError
 
 if TYPE_CHECKING:
+    from lab.campaign.plan import Ask
     from lab.campaign.rundir import RunDir
     from lab.campaign.session import Lab
     from lab.model.run import Results
@@ -94,6 +95,18 @@ class Session:
     def stopped(self) -> bool:
         """Whether the next verb has nothing to stand on."""
         return self.code != 0 or (self._lab is not None and self._lab.has_run and self._lab.ledger.failed)
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print lines as results."""
+        for line in lines:
+            self.terminal.print_line(line)
+
+    def do(self, ask: Ask, action: Callable[[Lab, Ask], object], dry: Callable[[Lab, Ask], Iterable[str]]) -> None:
+        """Do it, or with --dry-run say what would be done."""
+        if ask.dry_run:
+            self.say(dry(self.lab, ask))
+        else:
+            action(self.lab, ask)
 
     def show(self, run: RunDir, results: Results) -> int:
         """Print a run's results; the exit code it has or had."""

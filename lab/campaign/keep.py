@@ -11,7 +11,7 @@ from lab.errors import UsageError
 from lab.events import Note
 from lab.guest import kept
 from lab.guest.boot import BootPlan
-from lab.guest.vng import vng_argv
+from lab.guest.qemu import host_root_argv
 from lab.kernel.symbols import read_symbols
 from lab.proc import interactive
 
@@ -49,7 +49,7 @@ def _host_root(lab: Lab, ask: Ask, rest: Sequence[str]) -> int:
     _, patched = lab.sides(ask)
     lab.announce(ask)
     kernel = lab.build(ask, patched)
-    return interactive(vng_argv(kernel.bzimage, rest))
+    return interactive(host_root_argv(kernel.bzimage, rest))
 
 
 def ssh_verb(name: str) -> int:

@@ -17,7 +17,7 @@ from lab.cbuild import compiler_id
 from lab.deadline import Deadline
 from lab.errors import LabError
 from lab.guest.boot import BootPlan, booted
-from lab.guest.vng import vng_argv
+from lab.guest.qemu import host_root_argv
 from lab.kernel.build import build
 from lab.kernel.symbols import read_symbols
 from lab.kernel.tree import apply
@@ -114,7 +114,7 @@ def _boots(lab: Lab, kernel: Build) -> TableRows:
 
 
 def _vng(kernel: Build, accel: str) -> tuple[str, str, str]:
-    argv = vng_argv(kernel.bzimage, ("true",), kvm=accel == "kvm")
+    argv = host_root_argv(kernel.bzimage, ("true",), kvm=accel == "kvm")
     try:
         return _spread([_timed(lambda: run(argv, deadline=Deadline.after(180))) for _ in range(REPEATS)])
     except LabError as error:

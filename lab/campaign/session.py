@@ -78,6 +78,7 @@ class Lab:
         if self._announced:
             return
         self._announced = True
+        self.ledger.accel = None
         self.accel(ask)
         if not ask.kernel and (cold := self.forecast()):
             self.emit(Note(cold))
@@ -174,9 +175,9 @@ class Lab:
     def accel(self, ask: Ask, kernel: Build | None = None, image: Image | None = None) -> Accel:
         """The accelerator that really boots a kernel; said once, since everything else depends on it."""
         found = prove(self.cache, bzimage=kernel.bzimage if kernel else None, image=image, forced=ask.accel, emit=self.emit)
-        if self.ledger.accel != found:
+        if self._ledger is not None and self._ledger.accel != found:
             self.emit(Note(f"accelerator: {found.name} ({found.evidence}); QEMU {found.qemu_version}"))
-            self.ledger.accel = found
+            self._ledger.accel = found
         return found
 
     def bench(self, ask: Ask, kernel: Build) -> Bench:

@@ -1,0 +1,51 @@
+"""--dry-run: the exact git, make, QEMU and payload lines, ready to paste; nothing is built or booted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.campaign.bench import payload_names
+from lab.campaign.plan import Ask, Side
+from lab.campaign.session import Lab
+from lab.guest.qemu import dry_run
+from lab.kernel.build import make_line
+from lab.kernel.tree import apply
+from lab.measure.payload import read_payload
+from lab.proc import quote
+
+
+def build_lines(lab: Lab, ask: Ask) -> Iterator[str]:
+    """Source, patches, and the make line of both sides. Applying is cheap and is done, so the commits are real."""
+    if ask.kernel:
+        yield f"# kernel: {ask.kernel}"
+        return
+    for side in lab.sides(ask):
+        tree = apply(lab.source(ask), side.series, side.upto, lab.cache, lab.emit)
+        yield f"# {side.role}: {side.label}, tree {tree.id}"
+        yield from _patches(side)
+        cc = ask.cc or "gcc"
+        yield make_line(side.kconfig, repository=tree.repository, commit=tree.commit, cache=lab.cache, cc=cc)
+
+
+def _patches(side: Side) -> Iterator[str]:
+    for series in side.series:
+        cut = side.upto if series is side.series[-1] else None
+        files = [series.directory / patch.name for patch in series.patches[:cut]]
+        yield quote(["git", "am", "-3", *files]) if files else f"# {series.name}: no patches"
+
+
+def boot_lines(lab: Lab, ask: Ask) -> Iterator[str]:
+    """QEMU's command line of the guest."""
+    spec = lab.guest(ask)
+    image = lab.image(spec.image)
+    bzimage = Path(ask.kernel.removeprefix("O=")) if ask.kernel else Path("arch/x86/boot/bzImage")
+    yield dry_run(spec, lab.accel(ask), bzimage=bzimage, initrd=image.initrd)
+
+
+def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
+    """What each payload runs inside the guest."""
+    for name in payload_names(lab, ask):
+        payload = read_payload(lab.root / "payloads", name, lab.cache)
+        yield f"# payload {name}, built in {payload.directory}, run in the guest:"
+        yield quote(payload.command)
