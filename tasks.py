@@ -83,7 +83,8 @@ def boot(session: Session, ask: Ask, keep: bool = False, gdb: bool = False, host
     from lab.campaign.keep import boot_verb
 
     if ask.dry_run:
-        return session.say(boot_lines(session.lab, ask))
+        session.say(boot_lines(session.lab, ask))
+        return None
     return boot_verb(session.lab, ask, session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root)
 
 

@@ -127,7 +127,7 @@ class Session:
         return code
 
 
-class LabContext(Context):  # type: ignore[misc]  # invoke has no type information
+class LabContext(Context):
     """An Invoke context that knows the session."""
 
     session: Session
@@ -161,7 +161,7 @@ def verb(*options: str, default: bool = False, host: bool = False) -> Callable[[
     return wrap
 
 
-class Chain(Executor):  # type: ignore[misc]  # invoke has no type information
+class Chain(Executor):
     """Runs the verbs of one line in one session."""
 
     def normalize(self, tasks: Any) -> Any:
@@ -231,7 +231,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-class LabProgram(Program):  # type: ignore[misc]  # invoke has no type information
+class LabProgram(Program):
     """Invoke's Program with exit code 2 for usage errors."""
 
     def parse_core(self, argv: Any) -> None:

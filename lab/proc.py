@@ -19,6 +19,8 @@ from lab.errors import HostError, LabError
 from lab.model.ports import Completed
 
 Argv = Sequence[str | Path]
+Process = subprocess.Popen[bytes]
+PIPE = subprocess.PIPE
 
 NEEDS = {"setpriv": "util-linux", "unshare": "util-linux", "flock": "util-linux"}
 """Programs this module and lab.cache call, each with the Debian package that has it."""
@@ -136,7 +138,7 @@ def spawn(
     pass_fds: Sequence[int] = (),
     die_with_parent: bool = True,
     new_session: bool = True,
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Start a program that is killed when the calling thread's process dies. Call it from a main thread: pdeathsig is per thread.
 
     Raises HostError when the program does not exist.
@@ -169,7 +171,14 @@ def interactive(argv: Argv, *, env: Mapping[str, str] | None = None, cwd: Path |
             raise
 
 
-def stop(process: subprocess.Popen[bytes], grace_s: float = 0.0) -> None:
+def ended(process: Process, deadline: Deadline) -> bool:
+    """Wait for a process to end by itself; whether it did."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(deadline.remaining)
+    return process.poll() is not None
+
+
+def stop(process: Process, grace_s: float = 0.0) -> None:
     """Make sure a process is gone: SIGTERM and up to `grace_s` to obey, then SIGKILL; reaps it."""
     if process.poll() is None and grace_s > 0:
         process.terminate()
@@ -199,7 +208,7 @@ def contained() -> tuple[str, ...]:
 class _killed_at:  # noqa: N801  (reads as a phrase in the with statement)
     """Kills a process when a deadline passes, from an interval timer of a helper: the main thread may be inside a read."""
 
-    def __init__(self, process: subprocess.Popen[bytes], deadline: Deadline) -> None:
+    def __init__(self, process: Process, deadline: Deadline) -> None:
         self.process = process
         self.deadline = deadline
         self.late = False

@@ -13,7 +13,7 @@ from lab.campaign.plan import Ask, Side
 from lab.campaign.rundir import RunDir, find_run
 from lab.campaign.session import Lab
 from lab.errors import UsageError
-from lab.kernel.build import foreign
+from lab.kernel.foreign import foreign
 from lab.measure.payload import read_payload
 from lab.measure.verdict import compare
 from lab.model.judgement import Comparison, fails
@@ -32,7 +32,7 @@ def rejudged(run: RunDir) -> Results:
     jobs = {place.path.name.removesuffix(".again"): read_json(place.job, Job) for place in run.jobs() if place.boot.is_file()}
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
     rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
-    status = worst([item.status for item in (*old.builds, *results)])
+    status = worst([*(item.status for item in old.builds), *(job.status for job in results)])
     options = {"any_more": "--any" in old.command, "strict": "--strict" in old.command}
     if status is Status.PASS and any(fails(row, **options) for row in rows):
         status = Status.FAIL

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ from lab.deadline import Deadline
 from lab.events import Emit, JobFinished, JobStarted, StageLine
 from lab.model.outcome import Status
 from lab.model.run import Job, JobResult
-from lab.proc import clean_environment, decode, spawn
+from lab.proc import PIPE, Process, clean_environment, decode, ended, spawn
 
 GRACE_S = 20.0
 """What a worker gets to quit its guest after a cancel."""
@@ -32,7 +31,7 @@ class _Worker:
     job: Job
     attempt: int
     place: JobDir
-    process: subprocess.Popen[bytes]
+    process: Process
     pidfd: int
     deadline: Deadline
     late: bool = False
@@ -78,7 +77,7 @@ class Pool:
         self.emit(JobStarted(job.id))
         words = [sys.executable, "-P", "-m", "lab.campaign.worker", place.job, self.cache.root]
         with place.worker_err.open("wb") as errors:
-            process = spawn(words, stdout=subprocess.PIPE, stderr=errors, env=clean_environment())
+            process = spawn(words, stdout=PIPE, stderr=errors, env=clean_environment())
         limit = job.boot_budget_s + job.slow * (job.payload.timeout_s if job.payload else 0.0) + WORKER_SPARE_S
         worker = _Worker(job, attempt, place, process, os.pidfd_open(process.pid), Deadline.after(limit))
         self.selector.register(worker.pidfd, selectors.EVENT_READ, worker)
@@ -88,19 +87,19 @@ class Pool:
     def _wait(self) -> list[_Worker]:
         """Sleep until a worker says something, ends, or is over its deadline; the ones that ended."""
         nearest = min(worker.deadline.remaining for worker in self.workers)
-        ended = []
+        over = []
         for key, _ in self.selector.select(nearest):
             worker: _Worker = key.data
             if key.fd == worker.pidfd:
-                ended.append(worker)
+                over.append(worker)
             else:
                 self._relay(worker, os.read(key.fd, 65536))
         for worker in self.workers:
-            if worker.deadline.expired and worker not in ended:
+            if worker.deadline.expired and worker not in over:
                 worker.late = True
                 worker.process.kill()
-                ended.append(worker)
-        return ended
+                over.append(worker)
+        return over
 
     def _relay(self, worker: _Worker, raw: bytes) -> None:
         if not raw:
@@ -130,8 +129,7 @@ class Pool:
             worker.process.terminate()
         try:
             for worker in self.workers:
-                with suppress(subprocess.TimeoutExpired):
-                    worker.process.wait(deadline.remaining)
+                ended(worker.process, deadline)
         finally:
             for worker in self.workers:
                 worker.process.kill()

@@ -22,11 +22,13 @@ from lab.kernel.build import build
 from lab.kernel.symbols import read_symbols
 from lab.kernel.tree import apply
 from lab.model.change import Build, Series
-from lab.proc import run
+from lab.model.machine import Mode
+from lab.proc import Argv, run
 
 REPEATS = 5
 ONE_STEP = "busted/one-instruction"
 """A series that changes one .c file."""
+MODES: tuple[Mode, ...] = ("exact", "counts")
 
 
 def selfbench_tables(lab: Lab) -> tuple[TableRows, ...]:
@@ -44,7 +46,7 @@ def calibrate(lab: Lab) -> float:
     """How fast this host compiles: objects per second of one fixed C file, one at a time."""
     source = lab.root / "payloads" / "pingpong" / "pingpong.c"
     include = lab.root / "payloads" / "include"
-    argv = ["gcc", "-O2", "-c", f"-I{include}", "-o", "/dev/null", source]
+    argv: Argv = ["gcc", "-O2", "-c", f"-I{include}", "-o", "/dev/null", source]
     return 1.0 / statistics.median(_timed(lambda: run(argv, deadline=Deadline.after(60))) for _ in range(REPEATS))
 
 
@@ -95,10 +97,10 @@ def _boots(lab: Lab, kernel: Build) -> TableRows:
     accel = lab.accel(ask, kernel, image)
     symbols = read_symbols(kernel.system_map, kernel.vmlinux)
     ready, trips = [], []
-    for mode in ("exact", "counts"):
+    for mode in MODES:
         for _ in range(REPEATS):
             with tempfile.TemporaryDirectory(prefix="selfbench-") as directory:
-                guest_spec = replace(spec, mode=mode)  # type: ignore[arg-type]  # the two names are Modes
+                guest_spec = replace(spec, mode=mode)
                 plan = BootPlan(guest_spec, kernel.bzimage, image, accel, Path(directory), symbols)
                 started = time.monotonic()
                 with booted(plan, lab.emit) as guest:
@@ -106,7 +108,7 @@ def _boots(lab: Lab, kernel: Build) -> TableRows:
                     ready.append((mode, time.monotonic() - started))
                     trips.append((mode, _timed(lambda: guest.shell.run("true", deadline=Deadline.after(60)))))
     rows = []
-    for mode in ("exact", "counts"):
+    for mode in MODES:
         rows.append((f"boot to SSH command done, {mode}", *_spread([s for m, s in ready if m == mode])))
         rows.append((f"exec round trip, {mode}", *_spread([s for m, s in trips if m == mode])))
     rows.append(("vng --run -- true", *_vng(kernel, accel.name)))
@@ -122,7 +124,8 @@ def _vng(kernel: Build, accel: str) -> tuple[str, str, str]:
 
 
 def _spread(seconds: list[float]) -> tuple[str, str, str]:
-    return tuple(f"{value:.2f} s" for value in (statistics.median(seconds), min(seconds), max(seconds)))  # type: ignore[return-value]
+    middle, least, most = (f"{value:.2f} s" for value in (statistics.median(seconds), min(seconds), max(seconds)))
+    return middle, least, most
 
 
 def _timed(action: Callable[[], object]) -> float:

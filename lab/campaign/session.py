@@ -18,7 +18,8 @@ from lab.errors import LabError, UsageError
 from lab.events import Emit, Event, Note
 from lab.guest.accel import prove
 from lab.guest.image import make_image
-from lab.kernel.build import build, foreign
+from lab.kernel.build import build
+from lab.kernel.foreign import foreign
 from lab.kernel.kconfig import find_kconfig
 from lab.kernel.series import find_series, git_range, stack
 from lab.kernel.source import obtain

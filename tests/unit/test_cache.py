@@ -12,8 +12,8 @@ from lab.deadline import Deadline
 from lab.errors import HostError
 
 
-def write(text: str) -> object:
-    return lambda directory: (directory / "thing").write_text(text)
+def eight_kib(directory: Path) -> None:
+    (directory / "thing").write_bytes(b"x" * 8192)
 
 
 def test_makes_once_and_hands_out_the_same(tmp_path: Path) -> None:
@@ -65,7 +65,8 @@ def test_a_full_disk_is_a_host_error_with_a_remedy(tmp_path: Path) -> None:
 
 
 def test_a_held_lock_times_out_and_says_so(tmp_path: Path) -> None:
-    cache, said = Cache(tmp_path), []
+    cache = Cache(tmp_path)
+    said: list[str] = []
     (tmp_path / "locks").mkdir()
     held = os.open(tmp_path / "locks" / "name", os.O_RDWR | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -85,7 +86,7 @@ def test_a_held_lock_times_out_and_says_so(tmp_path: Path) -> None:
 def test_prune_by_age_then_by_size(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for number, name in enumerate(("old", "middle", "new")):
-        path = cache.get_or_make("kind", name, lambda directory: (directory / "thing").write_bytes(b"x" * 8192))
+        path = cache.get_or_make("kind", name, eight_kib)
         when = time.time() - (1000, 20, 10)[number]
         os.utime(path, (when, when))
 
