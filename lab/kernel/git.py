@@ -56,6 +56,7 @@ def make_bare(repository: Path, object_format: str = "sha1") -> None:
     )
     git(repository, "config", "gc.auto", "0")
     git(repository, "config", "core.compression", "1")
+    git(repository, "config", "uploadpack.allowAnySHA1InWant", "true")
 
 
 def tree_of(repository: Path, commit: str) -> str:

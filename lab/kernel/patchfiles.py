@@ -32,7 +32,7 @@ def from_numbered(directory: Path) -> tuple[Patch, ...]:
     versions = {match[1] for match in matches.values() if match}
     if len(versions) > 1:
         raise UsageError(f"{directory} mixes revisions: {', '.join(sorted(f'v{one or 1}' for one in versions))}", hint="keep one")
-    mails = [(path.name, _text(path)) for path in sorted(files, key=lambda path: numbers[path]) if numbers[path] != 0]
+    mails = [(path.name, read_text(path)) for path in sorted(files, key=lambda path: numbers[path]) if numbers[path] != 0]
     _check_numbers(directory, sorted(number for number in numbers.values() if number))
     return patches_of(str(directory), mails)
 
@@ -59,7 +59,7 @@ def from_quilt(directory: Path) -> tuple[Patch, ...]:
         path = directory / words[0]
         if not path.is_file():
             raise UsageError(f"{directory / QUILT} names {words[0]}, which is not there")
-        mails.append((words[0], as_mail(words[0], _text(path))))
+        mails.append((words[0], as_mail(words[0], read_text(path))))
     if not mails:
         raise UsageError(f"{directory / QUILT} names no patches")
     return patches_of(str(directory), mails, numbered=False)
@@ -67,7 +67,7 @@ def from_quilt(directory: Path) -> tuple[Patch, ...]:
 
 def from_mbox(path: Path) -> tuple[Patch, ...]:
     """The mails of a mailbox that carry patches, in the order of their numbers. Raises UsageError."""
-    text = _text(path)
+    text = read_text(path)
     mails = [(parse_mail(one), one) for one in (split_mbox(text) or [text])]
     kept = [(mail, one) for mail, one in mails if mail.diff and mail.number != 0 and not mail.reply]
     if not kept:
@@ -77,16 +77,17 @@ def from_mbox(path: Path) -> tuple[Patch, ...]:
 
 
 def patches_of(origin: str, mails: Sequence[tuple[str, str]], *, numbered: bool = True) -> tuple[Patch, ...]:
-    """Named mails as patches of one revision, without gaps; `origin` names them in errors. Raises UsageError."""
+    """Named mails as patches; `numbered`: revision and place in their subjects must fit. Raises UsageError."""
     parsed = [(name, text, parse_mail(text)) for name, text in mails]
+    if not numbered:
+        return tuple(_patch(origin, name, text, mail) for name, text, mail in parsed)
     revisions = sorted({mail.revision for _, _, mail in parsed})
     if len(revisions) > 1:
         raise UsageError(
             f"{origin} mixes revisions of a series: {', '.join(f'v{one}' for one in revisions)}",
             hint="keep the patches of one revision",
         )
-    if numbered:
-        _check_places(origin, [(name, mail) for name, _, mail in parsed])
+    _check_places(origin, [(name, mail) for name, _, mail in parsed])
     return tuple(_patch(origin, name, text, mail) for name, text, mail in parsed)
 
 
@@ -113,6 +114,7 @@ def _patch(origin: str, name: str, text: str, mail: Mail) -> Patch:
     return Patch(name, mail.title, text, files)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A patch file as text that turns back into the same bytes; CRLF mails as git mailsplit reads them."""
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     return text.replace("\r\n", "\n") if text.partition("\n")[0].endswith("\r") else text

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from lab.errors import UsageError
+from lab.kernel.gitrange import git_range
 from lab.kernel.patchfiles import MAILBOXES, NUMBERED, QUILT, from_mbox, from_numbered, from_quilt
 from lab.model.change import Series
 from lab.toml import read_toml, strict_keys
+
+__all__ = ["find_series", "git_range", "list_series", "read_notes", "read_series", "stack"]
 
 NOTES = "series.toml"
 

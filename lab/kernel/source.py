@@ -211,8 +211,11 @@ def _import_member(tar: tarfile.TarFile, member: tarfile.TarInfo, sink: IO[bytes
     content = tar.extractfile(member)
     if content is None:
         raise SourceError(f"the source tar holds {member.name!r}, which is neither a file nor a symbolic link")
+    raw = content.read()
+    if path == ".gitignore":  # Debian's hides everything at the top level, new files of an edit tree too
+        raw = raw.replace(b"\n/*\n!/debian/\n", b"\n")
     mode = "100755" if member.mode & 0o100 else "100644"
-    sink.write(f"M {mode} inline {path}\n".encode() + _data(content.read()))
+    sink.write(f"M {mode} inline {path}\n".encode() + _data(raw))
 
 
 def _data(raw: bytes) -> bytes:
