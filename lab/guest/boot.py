@@ -1,0 +1,262 @@
+"""From a kernel and an image to a guest that takes commands, and to everything it says when it does not."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.deadline import Deadline
+from lab.errors import BootTimeout, GuestError, LabError, LostGuest
+from lab.events import Emit, StageFinished, StageLine, StageStarted
+from lab.formats.klog import parse_klog, parse_kmsg
+from lab.guest.ending import Remains, decoded, died
+from lab.guest.qemu import Wires, qemu_argv
+from lab.guest.ssh import SshShell, connect
+from lab.guest.stall import Pace
+from lab.guest.watch import PANIC, PANIC_GRACE_S, Watch
+from lab.model.machine import Accel, GuestSpec, Image, Instrument
+from lab.model.outcome import Finding, Milestone
+from lab.model.ports import Symbols
+from lab.proc import quote, spawn, stop
+
+NEEDS = {"setpriv": "util-linux"}
+IDLE_S = 20.0
+"""Host seconds a booting guest may sleep."""
+SILENT_S = 120.0
+"""Host seconds a payload may sleep before the guest is looked at."""
+CUT_S = 3.0
+"""Host seconds in which a guest that cut the connection is expected to show why."""
+ASK_S = 20.0
+KMSG_END = "lab: end of the log"
+FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b")
+
+
+@dataclass(frozen=True)
+class BootPlan:
+    """One boot: what to start, where to leave console.log, qemu.err and qemu.argv, how long it may take."""
+
+    spec: GuestSpec
+    bzimage: Path
+    image: Image
+    accel: Accel
+    directory: Path
+    symbols: Symbols
+    instrument: Instrument | None = None
+    stall_budget_s: float = 60.0
+    """QEMU's own CPU seconds without a sign of progress."""
+    boot_budget_s: float = 180.0
+    """Host seconds until an SSH command works, the last resort."""
+    append: tuple[str, ...] = ()
+    gdb: str = ""
+    """Path of a UNIX socket for gdb; the guest then waits for `continue`, without any budget."""
+
+    @property
+    def console(self) -> Path:
+        """Everything the guest says on its serial console; QEMU writes it."""
+        return self.directory / "console.log"
+
+    @property
+    def stderr(self) -> Path:
+        """What QEMU itself complains of."""
+        return self.directory / "qemu.err"
+
+
+class Guest:
+    """A running guest that takes commands. Made by `booted`."""
+
+    def __init__(self, plan: BootPlan, process: subprocess.Popen[bytes], watch: Watch) -> None:
+        self.console = plan.console
+        self.watch = watch
+        self.port = 0
+        self._plan = plan
+        self._process = process
+        self._remains = Remains(plan.console, plan.stderr, plan.symbols)
+        self._shell: SshShell | None = None
+
+    @property
+    def shell(self) -> SshShell:
+        """The guest's shell (model.ports.Shell)."""
+        assert self._shell is not None, "the guest has not booted"
+        return self._shell
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        return self._process.pid
+
+    @property
+    def milestones(self) -> tuple[Milestone, ...]:
+        """power-on, kernel (first console byte), init, ready (sshd listens), ssh (a command ran): host seconds."""
+        return self.watch.milestones
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything the kernel complained of since boot, on console and in /dev/kmsg, each once; gaps in the log too.
+
+        Raises what `shell.run` raises.
+        """
+        # the marker ends the read: /dev/kmsg has no end of file
+        # twice: sed reads one line ahead
+        script = f"echo '{KMSG_END}' >/dev/kmsg && echo '{KMSG_END}' >/dev/kmsg && sed '/{KMSG_END}$/q' /dev/kmsg"
+        done = self.shell.run(script, deadline=Deadline.after(self._plan.stall_budget_s))
+        lines, gaps = parse_kmsg(done.stdout)
+        found = [*self._remains.splats(), *decoded(parse_klog("\n".join(lines), "kmsg"), self._plan.symbols)]
+        found += [Finding("log-gap", f"kernel log: {gap}", "log-gap:kmsg", fatal=False) for gap in gaps]
+        if done.status != 0 or not lines or not lines[-1].endswith(KMSG_END):
+            title = f"the kernel log could not be read to its end (status {done.status}): {done.stderr.strip()[:200]}"
+            found.append(Finding("log-gap", title, "log-gap:unread", fatal=False))
+        return tuple({item.fingerprint: item for item in reversed(found)}.values())[::-1]
+
+    @contextmanager
+    def expect_progress(self, busy_s: float, idle_s: float) -> Iterator[None]:
+        """Inside, the guest must show a sign of progress (console or SSH output) at this pace, else it is over as stalled."""
+        self.watch.expect(Pace(busy_s, idle_s))
+        try:
+            yield
+        finally:
+            self.watch.expect(self._silent_pace())
+
+    def quit(self, deadline: Deadline) -> None:
+        """End QEMU cleanly, so that a plugin writes its output. Raises LostGuest when it does not end, or what it died of."""
+        self.watch.expect(None)
+        if self.watch.end is not None:
+            raise self.explain("it is gone")
+        self.shell.close()
+        with suppress(LostGuest):  # it may be gone before its answer is read
+            self.watch.command("quit", deadline)
+        if self.watch.wait_end(deadline) is None:
+            raise LostGuest("QEMU did not quit in time; what its plugin wrote may be incomplete", log=self.console)
+        if status := self._process.wait(deadline.remaining):
+            raise LostGuest(f"QEMU ended with status {status} when told to quit:\n{self._remains.complaint()}", log=self.console)
+
+    def explain(self, what: str) -> LabError:
+        """The error for a conversation with the guest that failed (`what`): what happened to the guest, when that is known."""
+        end = self.watch.wait_end(Deadline.after(CUT_S))
+        if end is None and PANIC in self.watch.console:
+            end = self.watch.wait_end(Deadline.after(PANIC_GRACE_S))
+        doing = "while a command ran" if self._shell else "at boot"
+        if end is not None:
+            status = self._process.wait(ASK_S) if end.kind == "exit" else None
+            return died(end, status, self.watch.shutdown_reason, self._remains, doing)
+        if "did not end in time" in what:
+            return self._overdue(what)
+        if splats := [found for found in self._remains.splats() if found.kind != "log-gap"]:
+            return GuestError(f"{splats[0].title}\nand then: {what}", log=self.console, finding=splats[0])
+        return LostGuest(f"the SSH connection broke {doing}, while the guest still runs: {what}", log=self.console)
+
+    def _overdue(self, what: str) -> LabError:
+        seen = self.watch.diagnosis(Deadline.after(2 * ASK_S + 20))
+        (found,) = decoded([seen.finding(what, self.watch.last_lines(20))], self._plan.symbols)
+        if seen.stuck:
+            return BootTimeout(f"stall while a command ran: {seen.title}\n{what}", log=self.console, finding=found)
+        return GuestError(what, log=self.console, finding=Finding("timeout", what, "timeout:", detail=found.detail, fatal=False))
+
+    def _silent_pace(self) -> Pace:
+        return Pace(self._plan.stall_budget_s, SILENT_S, ends=False)
+
+    def boot(self, emit: Emit) -> None:
+        """Wait until a command runs. Raises GuestError, BootTimeout, LostGuest."""
+        endless = bool(self._plan.gdb)
+        deadline = Deadline.after(1e9 if endless else self._plan.boot_budget_s)
+        self.watch.expect(None if endless else Pace(self._plan.stall_budget_s, IDLE_S))
+        for name in ("kernel", "init", "ready"):
+            if not self.watch.wait(name, deadline):
+                raise self._late()
+            if self.watch.end is not None:
+                raise self.explain("")
+            emit(StageLine("boot", f"{name} after {self.milestones[-1].seconds:.2f} s"))
+        self.port = self._ssh_port()
+        self._shell = connect(
+            self.port,
+            self._plan.image,
+            deadline=deadline,
+            explain=self.explain,
+            on_socket=self._cut_at_end,
+            beat=self.watch.sign_of_life,
+        )
+        self._shell.run(":", deadline=deadline)
+        self.watch.reach("ssh")
+        if not self.watch.wait("settled", deadline):
+            raise self._late()
+        self.watch.expect(self._silent_pace())
+
+    def _late(self) -> BootTimeout:
+        seen = self.watch.diagnosis(Deadline.after(2 * ASK_S + 20))
+        raw = seen.finding(f"not ready after {self._plan.boot_budget_s:.0f} s", self.watch.last_lines(20))
+        (found,) = decoded([raw], self._plan.symbols)
+        lines = "\n".join(f"    {line}" for line in found.detail[:40])
+        return BootTimeout(f"stall at boot: {found.title}\n{lines}", log=self.console, finding=found)
+
+    def _ssh_port(self) -> int:
+        said = str(self.watch.command("human-monitor-command", Deadline.after(ASK_S), **{"command-line": "info usernet"}))
+        found = FORWARD.search(said)
+        if found is None:
+            raise LostGuest(f"QEMU does not name the SSH port it forwards:\n{said}", log=self.console)
+        return int(found.group(1))
+
+    def _cut_at_end(self, link: socket.socket) -> None:
+        def cut() -> None:
+            with suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+        self.watch.on_end(cut)
+
+
+@contextmanager
+def booted(plan: BootPlan, emit: Emit) -> Iterator[Guest]:
+    """A guest that takes commands; QEMU is gone afterwards, however the block ends. Call it from a main thread.
+
+    Raises GuestError (with a finding) for a kernel that panics, resets or gives up, BootTimeout for one that stalls, LostGuest
+    when QEMU fails, HostError when something is missing.
+    """
+    began = time.monotonic()
+    emit(StageStarted("boot", plan.spec.name))
+    with _launched(plan) as guest:
+        try:
+            guest.boot(emit)
+        except LabError as error:
+            emit(StageFinished("boot", plan.spec.name, time.monotonic() - began, error.message.splitlines()[0], ok=False))
+            raise
+        said = ", ".join(f"{milestone.name} {milestone.seconds:.2f} s" for milestone in guest.milestones[1:])
+        emit(StageFinished("boot", plan.spec.name, time.monotonic() - began, said))
+        yield guest
+
+
+@contextmanager
+def _launched(plan: BootPlan) -> Iterator[Guest]:
+    plan.directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        pairs = {name: socket.socketpair() for name in ("qmp", "console", "ready")}
+        for pair in pairs.values():
+            for end in pair:
+                stack.callback(end.close)
+        wires = Wires(**{name: f"socket,fd={theirs.fileno()}" for name, (_, theirs) in pairs.items()}, gdb=plan.gdb)
+        argv = _argv(plan, wires)
+        (plan.directory / "qemu.argv").write_text(quote(argv) + "\n", encoding="utf-8")
+        plan.console.unlink(missing_ok=True)
+        stderr = stack.enter_context(plan.stderr.open("wb"))
+        process = spawn(argv, stderr=stderr, pass_fds=[theirs.fileno() for _, theirs in pairs.values()])
+        stack.callback(stop, process)
+        for _, theirs in pairs.values():
+            theirs.close()
+        watch = Watch(process.pid, **{name: ours for name, (ours, _) in pairs.items()}, symbols=plan.symbols)
+        stack.callback(watch.close)
+        yield Guest(plan, process, watch)
+
+
+def _argv(plan: BootPlan, wires: Wires) -> tuple[str, ...]:
+    return qemu_argv(
+        plan.spec,
+        plan.accel,
+        bzimage=plan.bzimage,
+        initrd=plan.image.initrd,
+        console_log=plan.console,
+        wires=wires,
+        instrument=plan.instrument,
+        append=plan.append,
+    )
