@@ -21,9 +21,9 @@ def compiler_id(cc: str = "gcc") -> str:
 
 
 def shared_object(cache: Cache, source: Path, flags: Sequence[str], cc: str = "gcc") -> Path:
-    """`source` compiled into a shared object in the cache; compiled once per source, flags and compiler. Raises PayloadError."""
+    """`source` (and headers beside it) as a shared object, compiled once per content, flags, compiler. Raises PayloadError."""
     words = [*WARNINGS, "-O2", "-shared", "-fPIC", *flags]
-    key = digest(source.read_bytes(), *words, compiler_id(cc))
+    key = digest(digest_files(source, *sorted(source.parent.glob("*.h"))), *words, compiler_id(cc))
 
     def fill(directory: Path) -> None:
         _compile([cc, *words, "-o", directory / f"{source.stem}.so", source], source.parent)

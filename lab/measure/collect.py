@@ -1,0 +1,179 @@
+"""Running a payload on a guest, and what it said: KTAP, samples and the plugin's sections become cases and rows."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from lab.deadline import Deadline
+from lab.formats.ktap import parse_ktap
+from lab.formats.samples import Samples, SectionLine, parse_samples
+from lab.measure.cost import Section, parse_cost
+from lab.measure.payload import TOTAL
+from lab.model.judgement import Metric
+from lab.model.outcome import Case, Outcome, Row, Status
+from lab.model.ports import Shell
+from lab.model.run import PayloadSpec
+
+PLACE = "/tmp/payload"  # noqa: S108  # the guest's own tmpfs, where the lab is alone
+EMPTY = "empty"
+"""The section that prices the bracket around every operation (lab_calibrate() in payloads/include/lab.h)."""
+SKIPPED = 4
+"""A kselftest's exit status for `not applicable here`."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a payload left: exit status, KTAP text, standard error."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def collect(shell: Shell, spec: PayloadSpec, *, deadline: Deadline) -> Collected:
+    """Send the payload and run it, in one exec; nothing is sent while it measures. Raises LostGuest, PayloadError."""
+    place = f"{PLACE}/{spec.name}"
+    shell.push(spec.directory, place, deadline=deadline)
+    words = " ".join(shlex.quote(word) for word in spec.command)
+    quiet = f"cd {shlex.quote(place)} && {words} >../out 2>../err </dev/null; status=$?"
+    done = shell.run(f"{quiet}; cat ../out; cat ../err >&2; exit $status", deadline=deadline)
+    return Collected(done.status, done.stdout, done.stderr)
+
+
+def outcome(raw: Collected, cost_text: str | None, spec: PayloadSpec) -> Outcome:
+    """Cases and rows of one boot: pure. `cost_text` is the plugin's whole output, None when nothing counted on purpose.
+
+    Unknown is failure: whatever is missing, malformed or contradictory is a case that is not PASS.
+    """
+    ktap = parse_ktap(raw.stdout)
+    samples = parse_samples(ktap.diagnostics)
+    cases = [*ktap.cases, *_bad("ktap", Status.FAIL, ktap.problems), *_bad("samples", Status.FAIL, samples.problems)]
+    rows = [Row(series.metric, series.unit, "info", series.values) for series in samples.series if not _is_clock(series.metric)]
+    notes = list(samples.notes)
+    if cost_text is None:
+        notes.append("instructions were not counted: the guest is not in exact mode, or the payload wants no instrument")
+    else:
+        counted = _counted(cost_text, samples)
+        cases += counted.cases
+        rows += counted.rows
+        notes += counted.notes
+    rows, complaints = _declared(rows, spec, counted=cost_text is not None)
+    cases += _bad("metrics", Status.FAIL, complaints)
+    if not _explained(raw.status, cases):
+        cases.append(Case("exit", Status.FAIL, _exit_text(raw)))
+    return Outcome(tuple(cases), tuple(rows), tuple(notes))
+
+
+def _bad(name: str, status: Status, problems: Sequence[str]) -> list[Case]:
+    return [Case(name, status, "; ".join(problems))] if problems else []
+
+
+def _explained(status: int, cases: Sequence[Case]) -> bool:
+    """Whether the exit status fits what was said: 0 with no failure, 1 with one, 4 when everything was skipped."""
+    failed = any(case.status not in (Status.PASS, Status.SKIP) for case in cases)
+    if status == SKIPPED:
+        return bool(cases) and all(case.status is Status.SKIP for case in cases)
+    return status == 0 or (status == 1 and failed)
+
+
+def _exit_text(raw: Collected) -> str:
+    last = raw.stderr.strip().splitlines()[-1:] or ["nothing on standard error"]
+    return f"the payload ended with status {raw.status}: {last[0]}"
+
+
+def _is_clock(metric: str) -> bool:
+    return metric.startswith("clock.")
+
+
+def _declared(rows: Sequence[Row], spec: PayloadSpec, *, counted: bool) -> tuple[list[Row], list[str]]:
+    """The rows as payload.toml declares them, and what is missing, undeclared, of another unit or no number."""
+    known = {metric.name: metric for metric in spec.metrics}
+    due = [metric for metric in spec.metrics if counted or not _by_plugin(metric)]
+    names = [row.metric for row in rows]
+    complaints = [f"{metric.name} is declared and did not come" for metric in due if metric.name not in names]
+    complaints += [f"{name} is not declared" for name in names if name not in known]
+    complaints += [f"{name} came twice" for name in sorted(set(names)) if names.count(name) > 1]
+    kept = []
+    for row in rows:
+        metric = known.get(row.metric)
+        if metric is None:
+            continue
+        if row.unit != metric.unit:
+            complaints.append(f"{row.metric} came in {row.unit}, declared in {metric.unit}")
+        if not row.values or not all(math.isfinite(value) for value in row.values):
+            complaints.append(f"{row.metric} has no usable value")
+        else:
+            kept.append(Row(row.metric, row.unit, metric.kind, row.values))
+    return kept, complaints
+
+
+def _by_plugin(metric: Metric) -> bool:
+    return metric.kind == "exact" or metric.name.endswith(TOTAL)
+
+
+def _counted(text: str, samples: Samples) -> Outcome:
+    """The plugin's sections under the names the payload gave them, net of the empty one; each checked against the clock."""
+    cost = parse_cost(text)
+    problems = [*cost.problems, *_mismatches(cost.sections, samples.sections)]
+    if problems:
+        return Outcome(cases=(Case("instrument", Status.ERROR, "; ".join(problems[:5])),))
+    named = dict(zip((line.name for line in samples.sections), cost.sections, strict=True))
+    empty = median_low([lap.work for lap in named[EMPTY].laps])
+    rows: list[Row] = []
+    cases: list[Case] = []
+    for name, section in named.items():
+        cases.append(_crosscheck(name, section, samples.of(f"clock.{name}")))
+        if name != EMPTY:
+            rows += _rows(name, section, empty)
+    note = f"net of {empty} instructions of an empty section ({len(named[EMPTY].laps)} laps)"
+    return Outcome(tuple(cases), tuple(rows), (note, *_beside(named)))
+
+
+def _mismatches(sections: Sequence[Section], lines: Sequence[SectionLine]) -> Iterator[str]:
+    if len(sections) != len(lines):
+        yield f"the plugin saw {len(sections)} sections, the payload names {len(lines)}"
+    for number, (section, line) in enumerate(zip(sections, lines, strict=False)):
+        if line.ordinal != number or line.laps != len(section.laps):
+            yield f"section {number} has {len(section.laps)} laps, the payload says {line.laps} in section {line.ordinal}"
+    names = [line.name for line in lines]
+    if names.count(EMPTY) != 1:
+        yield f"the payload has {names.count(EMPTY)} sections named `{EMPTY}`, so the bracket has no one price"
+    if len(set(names)) != len(names):
+        yield "two sections share a name"
+
+
+def _rows(name: str, section: Section, empty: int) -> tuple[Row, Row]:
+    """The operation, lap by lap, and everything executed between the marks divided by the number of laps; both net."""
+    laps = tuple(float(lap.work - empty) for lap in section.laps)
+    total = section.executed / len(section.laps) - empty
+    return Row(name, "insn", "exact", laps), Row(name + TOTAL, "insn", "info", (total,))
+
+
+def _crosscheck(name: str, section: Section, clock: Sequence[float]) -> Case:
+    """Lap by lap, what was executed is what the guest's clock saw: instructions + REP steps - restarts after a fault.
+
+    The first lap also holds the start mark; a lap with idle time says nothing, since the clock runs on without instructions.
+    """
+    case = f"crosscheck {name}"
+    if len(clock) != len(section.laps):
+        return Case(case, Status.FAIL, f"{len(clock)} clock samples for {len(section.laps)} laps")
+    pairs = [(lap.clock, seen) for lap, seen in list(zip(section.laps, clock, strict=True))[1:] if lap.idle == 0]
+    wrong = [(counted, seen) for counted, seen in pairs if counted != seen]
+    if not pairs:
+        return Case(case, Status.FAIL, "no lap can be checked: every one holds idle time")
+    if wrong:
+        first = "{} executed, {:g} by the clock".format(*wrong[0])
+        return Case(case, Status.FAIL, f"{len(wrong)} of {len(pairs)} laps differ, the first: {first}")
+    return Case(case, Status.PASS, f"{len(pairs)} laps equal to the instruction")
+
+
+def _beside(named: dict[str, Section]) -> Iterator[str]:
+    """One line a section about what the median does not show."""
+    for name, section in named.items():
+        totals = section.totals
+        shown = ("hardirq", "tail", "other", "idle", "rep", "faults", "irqs", "switches")
+        yield f"{name}: " + ", ".join(f"{key} {totals[key]}" for key in shown if totals[key])

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counts every guest instruction executed between a payload's marks, by what the CPU was doing: a QEMU TCG plugin.
+ *
+ * Built for the QEMU that is there, -DLAB_API=1 (QEMU 7 and 8), 2 (9.0) or 3 (9.1 and later). No distribution ships the
+ * header, so what is used of include/qemu/qemu-plugin.h is declared here.
+ *
+ * One inline add per executed instruction; everything else hangs on rare instructions, found by their address (symbols=,
+ * written by cost.py) or their bytes: marks, interrupt and exception entries, iretq, handle_softirqs, and the load of the
+ * next task's stack pointer, whose address names the task. API 1 can read no registers, and needs none for this.
+ *
+ * A REP string instruction counts once; its further steps are counted beside it. An instruction that faults counts again
+ * when it restarts, once a fault, and faults are counted too.
+ *
+ * Output, flushed at the end of every section; a payload that dies leaves a section without its end:
+ *	lab-cost 1
+ *	section <ordinal>
+ *	lap <task> <peer> <softirq> <rep> <beside> <faults> <idle>
+ *	end <ordinal> laps <n> task <n> peer <n> ... anomalies <n>
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cost_context.h"
+
+EXPORT int qemu_plugin_version = LAB_API;
+EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
+
+enum place { IRQ_ENTRY, IRQ_STUBS, EXC_ENTRY, FAULT_ENTRY, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, THUNK };
+static const char *const place_names[] = { "irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle",
+					   "syscall", "forked", "thunk" };
+static struct { enum place place; uint64_t first, end; } places[128];
+static size_t n_places;
+
+#define COLUMNS 7
+/* Per lap: instructions in TASK, PEER and SOFTIRQ, the further REP steps of these three, whatever else was executed (steps
+ * included), faults, and instructions in IDLE. All but the last, less the faults, is what the guest's clock saw.
+ */
+static uint64_t (*laps)[COLUMNS], last[COLUMNS];
+static size_t n_laps, room;
+static unsigned int ordinal;
+static const char *const names[CONTEXTS] = { "task", "peer", "softirq", "other", "hardirq", "tail", "idle" };
+static FILE *out;
+
+static void start(unsigned int vcpu, void *data)
+{
+	(void)data;
+	anomalies += open_section;
+	settle_all(vcpu);
+	memset(count, 0, sizeof(count));
+	memset(last, 0, sizeof(last));
+	n_laps = rep_steps = op_rep_steps = faults = irqs = switches = elsewhere = anomalies = 0;
+	measured = cpus[vcpu].task;
+	measured_cpu = vcpu;
+	for (unsigned int i = 0; i < n_cpus; i++)
+		cpus[i].context = context_of(&cpus[i]);
+	open_section = true;
+	fprintf(out, "section %u\n", ordinal);
+	fflush(out);
+}
+
+static void lap(unsigned int vcpu, void *data)
+{
+	(void)data;
+	if (!open_section || cpus[vcpu].task != measured) {
+		anomalies++;
+		return;
+	}
+	settle(vcpu, now(vcpu));
+	if (n_laps == room) {
+		room = room ? 2 * room : 4096;
+		laps = realloc(laps, room * sizeof(*laps));
+		if (!laps)
+			abort();
+	}
+	const uint64_t sum[COLUMNS] = {
+		count[TASK], count[PEER], count[SOFTIRQ], op_rep_steps,
+		count[OTHER] + count[HARDIRQ] + count[TAIL] + rep_steps - op_rep_steps, faults, count[IDLE],
+	};
+	for (int i = 0; i < COLUMNS; i++)
+		laps[n_laps][i] = sum[i] - last[i];
+	memcpy(last, sum, sizeof(last));
+	n_laps++;
+}
+
+static void stop(unsigned int vcpu, void *data)
+{
+	(void)data;
+	if (!open_section || cpus[vcpu].task != measured) {
+		anomalies++;
+		return;
+	}
+	settle_all(vcpu);
+	open_section = false;
+	for (size_t i = 0; i < n_laps; i++) {
+		fputs("lap", out);
+		for (int j = 0; j < COLUMNS; j++)
+			fprintf(out, " %" PRIu64, laps[i][j]);
+		fputc('\n', out);
+	}
+	fprintf(out, "end %u laps %zu", ordinal++, n_laps);
+	for (int i = 0; i < CONTEXTS; i++)
+		fprintf(out, " %s %" PRIu64, names[i], count[i]);
+	fprintf(out, " rep %" PRIu64 " faults %" PRIu64 " irqs %" PRIu64 " switches %" PRIu64 " elsewhere %" PRIu64 " anomalies %" PRIu64 "\n",
+		rep_steps, faults, irqs, switches, elsewhere, anomalies);
+	fflush(out);
+	n_peers = 0;
+	measured = 0;
+}
+
+static void join(unsigned int vcpu, void *data)
+{
+	(void)data;
+	if (n_peers == MAX_PEERS)
+		anomalies++;
+	else
+		peers[n_peers++] = cpus[vcpu].task;
+	flip(vcpu, now(vcpu));
+}
+
+/* A mark is an eight-byte no-op whose displacement spells its code and "BAL": payloads/include/lab.h. */
+static exec_cb mark_of(const unsigned char *code, size_t size)
+{
+	static const exec_cb marks[] = { NULL, start, stop, lap, join };
+	static const unsigned char head[] = { 0x0f, 0x1f, 0x84, 0x00 }, tail[] = { 0x42, 0x41, 0x4c };
+
+	if (size != 8 || memcmp(code, head, 4) || memcmp(code + 5, tail, 3) || code[4] >= sizeof(marks) / sizeof(*marks))
+		return NULL;
+	return marks[code[4]];
+}
+
+/* rep/repe/repne with ins, outs, movs, cmps, stos, lods or scas */
+static bool is_rep_string(const unsigned char *code, size_t size)
+{
+	bool rep = false;
+	size_t i = 0;
+
+	while (i < size && (strchr("\x66\x67\x2e\x36\x3e\x26\x64\x65\xf0\xf2\xf3", code[i]) && code[i]))
+		rep |= (code[i++] & 0xfe) == 0xf2;
+	if (i < size && (code[i] & 0xf0) == 0x40)
+		i++;
+	if (!rep || i + 1 != size)
+		return false;
+	return (code[i] >= 0x6c && code[i] <= 0x6f) || (code[i] >= 0xa4 && code[i] <= 0xa7) || (code[i] >= 0xaa && code[i] <= 0xaf);
+}
+
+static bool returns_by_thunk(const unsigned char *code, size_t size, uint64_t vaddr)
+{
+	int32_t offset;
+
+	if (size != 5 || code[0] != 0xe9)
+		return false;
+	memcpy(&offset, code + 1, 4);
+	for (size_t i = 0; i < n_places; i++)
+		if (places[i].place == THUNK && places[i].first == vaddr + 5 + offset)
+			return true;
+	return false;
+}
+
+static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_t first, const unsigned char *code, size_t size)
+{
+	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
+	bool entry = vaddr == first;
+	exec_cb cb = NULL;
+	void *data = NULL;
+
+	switch (place) {
+	case IRQ_ENTRY:
+		cb = entry ? on_irq : NULL;
+		break;
+	case IRQ_STUBS:		/* a table of stubs, 8 or, with ENDBR, 16 bytes apart */
+		cb = vaddr % 8 == 0 && (code[0] == 0x6a || code[0] == 0x68 || code[0] == 0xf3) ? on_irq : NULL;
+		break;
+	case FAULT_ENTRY:
+		data = insn;	/* anything but NULL */
+		/* fall through */
+	case EXC_ENTRY:
+		cb = entry ? on_exception : NULL;
+		break;
+	case TO_USER:
+		cb = entry ? on_to_user : NULL;
+		break;
+	case ENTRY_TEXT:
+		cb = size == 2 && code[0] == 0x48 && code[1] == 0xcf ? on_iret : NULL;
+		break;
+	case SWITCH:		/* mov disp32(%rsi),%rsp */
+		if (size == 7 && !memcmp(code, "\x48\x8b\xa6", 3))
+			qemu_plugin_register_vcpu_mem_cb(insn, on_switch, NO_REGS, MEM_ANY, NULL);
+		break;
+	case SOFTIRQS:
+		if (entry)
+			cb = on_softirqs;
+		else if (code[0] == 0xc3 || returns_by_thunk(code, size, vaddr))
+			cb = on_softirqs_return;
+		break;
+	case IDLE_LOOP:
+		cb = entry ? on_idle : NULL;
+		break;
+	case FORKED:
+		data = insn;
+		/* fall through */
+	case SYSCALL:
+		cb = entry ? on_syscall : NULL;
+		break;
+	case THUNK:
+		break;
+	}
+	if (cb)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, NO_REGS, data);
+}
+
+static void watch(struct qemu_plugin_insn *insn)
+{
+	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
+	size_t size = qemu_plugin_insn_size(insn);
+	unsigned char code[16] = { 0 };
+	exec_cb mark;
+
+	size = size < sizeof(code) ? size : sizeof(code);
+#if LAB_API < 3
+	memcpy(code, qemu_plugin_insn_data(insn), size);
+#else
+	qemu_plugin_insn_data(insn, code, size);
+#endif
+	for (size_t i = 0; i < n_places; i++)
+		if (vaddr >= places[i].first && vaddr < places[i].end)
+			watch_place(insn, places[i].place, places[i].first, code, size);
+	mark = mark_of(code, size);
+	if (mark)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, mark, NO_REGS, NULL);
+	if (is_rep_string(code, size)) {
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_rep, NO_REGS, (void *)vaddr);
+		return;
+	}
+#if LAB_API == 1
+	qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD, &executed, 1);
+#else
+	qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, INLINE_ADD, executed, 1);
+#endif
+}
+
+#if LAB_API == 1
+/* One counter for all vCPUs (thread=single): what ran since another one took over is settled here. */
+static void on_block(unsigned int vcpu, void *data)
+{
+	static unsigned int running;
+
+	(void)data;
+	if (vcpu == running)
+		return;
+	settle(running, executed);
+	cpus[vcpu].base = executed;
+	running = vcpu;
+}
+#endif
+
+static void translate(plugin_id id, struct qemu_plugin_tb *tb)
+{
+	size_t n = qemu_plugin_tb_n_insns(tb);
+
+	(void)id;
+#if LAB_API == 1
+	if (n_cpus > 1)
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, NULL);
+#endif
+	for (size_t i = 0; i < n; i++)
+		watch(qemu_plugin_tb_get_insn(tb, i));
+}
+
+/* symbols=: lines of place, first address, address after the last byte. */
+static int read_places(const char *path)
+{
+	uint64_t first, end;
+	char name[16];
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		return -1;
+	while (fscanf(file, "%15s %" SCNx64 " %" SCNx64, name, &first, &end) == 3) {
+		for (size_t i = 0; i < sizeof(place_names) / sizeof(*place_names); i++) {
+			if (strcmp(name, place_names[i]) || n_places == sizeof(places) / sizeof(*places))
+				continue;
+			places[n_places].place = i;
+			places[n_places].first = first;
+			places[n_places++].end = end;
+		}
+	}
+	fclose(file);
+	return n_places ? 0 : -1;
+}
+
+int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
+{
+	int failed = 0;
+
+	n_cpus = info->system.smp_vcpus;
+	for (int i = 0; i < argc; i++) {
+		if (!strncmp(argv[i], "symbols=", 8))
+			failed |= read_places(argv[i] + 8);
+		else if (!strncmp(argv[i], "out=", 4))
+			out = fopen(argv[i] + 4, "w");
+	}
+	if (failed || !out || !n_places || n_cpus > MAX_CPUS || !info->system_emulation) {
+		fprintf(stderr, "cost plugin: needs symbols=FILE out=FILE, both usable, and at most %d vCPUs\n", MAX_CPUS);
+		return -1;
+	}
+#if LAB_API > 1
+	executed.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
+#endif
+	fprintf(out, "lab-cost 1\n");
+	fflush(out);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
+	return 0;
+}

@@ -1,0 +1,127 @@
+"""Payloads: what payload.toml declares, built for a guest."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from lab.cache import Cache
+from lab.cbuild import NEEDS as BUILD_NEEDS
+from lab.cbuild import make_directory
+from lab.errors import UsageError
+from lab.model.judgement import Metric
+from lab.model.run import PayloadSpec
+from lab.toml import read_toml, strict_keys
+
+NEEDS = BUILD_NEEDS
+DECLARATION = "payload.toml"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*$")
+OPTION = re.compile(r"CONFIG_[A-Za-z0-9_]+=\S+$")
+TOTAL = ".total"
+"""Suffix of the second headline of a counted metric: everything that was executed, idle excluded, per operation."""
+
+
+@strict_keys
+@dataclass(frozen=True)
+class DeclaredMetric(Metric):
+    """One `[[metrics]]` table: a Metric that takes no unknown key."""
+
+
+@strict_keys
+@dataclass(frozen=True)
+class Declaration:
+    """payload.toml. Metric names may hold `{variant}` fields: one metric for every combination of `variants`."""
+
+    summary: str
+    command: tuple[str, ...]
+    metrics: tuple[DeclaredMetric, ...] = ()
+    variants: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    kind: Literal["test", "bench"] = "bench"
+    options: tuple[str, ...] = ()
+    """CONFIG_X=y lines the kernel must have."""
+    guests: tuple[str, ...] = ()
+    timeout_s: float = 300.0
+    article: str = ""
+    instrument: bool = True
+
+
+def list_payloads(payloads: Path) -> tuple[str, ...]:
+    """Names of the payloads under `payloads`, sorted."""
+    return tuple(sorted(path.parent.name for path in payloads.glob(f"*/{DECLARATION}")))
+
+
+def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
+    """The payload `name`, built. Raises UsageError (unknown name, wrong declaration), PayloadError (does not compile)."""
+    known = list_payloads(payloads)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"payloads: {', '.join(known) or 'none'}"
+        raise UsageError(f"there is no payload `{name}` under {payloads}", hint=hint)
+    source = payloads / name
+    declared = read_toml(source / DECLARATION, Declaration)
+    check_declaration(declared, name, str(source / DECLARATION))
+    built = make_directory(cache, source, payloads / "include")
+    return PayloadSpec(
+        name=name,
+        summary=declared.summary,
+        directory=built,
+        hash=built.name,
+        command=declared.command,
+        metrics=tuple(expand(declared)),
+        kind=declared.kind,
+        options=declared.options,
+        guests=declared.guests,
+        timeout_s=declared.timeout_s,
+        article=declared.article,
+        instrument=declared.instrument,
+    )
+
+
+def check_declaration(declared: Declaration, name: str, origin: str) -> None:
+    """What the types cannot say. Raises UsageError naming file and key."""
+    problems = []
+    if not NAME.match(name):
+        problems.append(f"the directory's name `{name}` is not lower-case letters, digits, - and _")
+    if not declared.command:
+        problems.append("command: is empty")
+    if declared.kind == "bench" and not declared.metrics:
+        problems.append("metrics: a bench declares at least one; kind = 'test' needs none")
+    problems += [f"options: `{option}` is not CONFIG_NAME=value" for option in declared.options if not OPTION.match(option)]
+    if declared.timeout_s <= 0:
+        problems.append(f"timeout_s: {declared.timeout_s:g} is not a time")
+    try:
+        names = [metric.name for metric in expand(declared)]
+    except (KeyError, IndexError, ValueError) as error:
+        problems.append(f"metrics: a name holds a field that is not under [variants]: {error}")
+    else:
+        twice = sorted({item for item in names if names.count(item) > 1})
+        problems += [f"metrics: `{item}` is declared twice" for item in twice]
+    wild = [metric.name for metric in declared.metrics if not 0 <= metric.min_effect < 1]
+    problems += [f"metrics: `{item}`: min_effect is not a fraction" for item in wild]
+    if problems:
+        raise UsageError("\n".join(f"{origin}: {problem}" for problem in problems), hint=f"edit {origin}; payloads/README.md")
+
+
+def expand(declared: Declaration) -> Iterator[Metric]:
+    """Every metric of every variant, each counted one followed by its total. Raises KeyError for an unknown field."""
+    keys = tuple(declared.variants)
+    for values in itertools.product(*declared.variants.values()):
+        for metric in declared.metrics:
+            named = replace(metric, name=metric.name.format(**dict(zip(keys, values, strict=True))))
+            row = Metric(**vars(named))
+            yield row
+            if declared.instrument and row.kind == "exact":
+                yield replace(
+                    row, name=row.name + TOTAL, kind="info", summary="all that was executed, idle excluded, per operation"
+                )
+
+
+def missing_options(spec: PayloadSpec, config_text: str) -> tuple[str, ...]:
+    """The CONFIG_X=v lines the payload needs that a resolved .config does not hold."""
+    held = {line.strip() for line in config_text.splitlines()}
+    return tuple(option for option in spec.options if option not in held)
