@@ -27,11 +27,17 @@ if TYPE_CHECKING:
 
 ROOMS = (
     "lab.cbuild",
+    "lab.guest.boot",
     "lab.guest.image",
     "lab.guest.qemu",
+    "lab.guest.ssh",
     "lab.guest.watch",
+    "lab.kernel.build",
     "lab.kernel.git",
+    "lab.kernel.patchcheck",
     "lab.kernel.source",
+    "lab.kernel.symbols",
+    "lab.measure.payload",
     "lab.proc",
 )
 """Every module that calls programs of the host, each with its NEEDS: program or absolute path -> Debian package."""
