@@ -107,7 +107,7 @@ def stream(
     until the last descendant is gone.
     """
     with (
-        log.open("ab") as sink,
+        log.open("ab", buffering=0) as sink,
         spawn(
             [*contained(), *argv], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds
         ) as process,

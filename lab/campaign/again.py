@@ -18,7 +18,7 @@ from lab.measure.payload import read_payload
 from lab.measure.verdict import compare
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status, worst
-from lab.model.run import Job, JobResult, PayloadSpec, Results
+from lab.model.run import Job, JobResult, PayloadSpec, Results, Role
 from lab.model.wire import read_json
 from lab.report.markdown import cover_text
 
@@ -47,9 +47,12 @@ def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old:
         good = [job for job in results if job.payload == spec.name and job.status is Status.PASS]
         labels = next(((row.a, row.b) for row in old if row.payload == spec.name), None)
         if labels is not None:
-            sides = ([job for job in good if job.role == role] for role in ("baseline", "patched"))
-            rows += compare(spec, *sides, *labels)
+            rows += compare(spec, _side(good, "baseline"), _side(good, "patched"), *labels)
     return tuple(rows)
+
+
+def _side(jobs: Sequence[JobResult], role: Role) -> list[JobResult]:
+    return [job for job in jobs if job.role == role]
 
 
 def recheck(lab: Lab, name: str) -> tuple[RunDir, Results]:
@@ -88,8 +91,8 @@ def compare_verb(lab: Lab, ask: Ask, a: str, b: str) -> None:
         lab.ledger.jobs += side
     specs = {job.payload.name: job.payload for place in left.jobs() if (job := read_json(place.job, Job)).payload}
     for name, spec in specs.items():
-        sides = ([job for job in side if job.payload == name] for side in jobs)
-        lab.ledger.comparisons += compare(spec, *sides, left.id, right.id)
+        one, two = ([job for job in side if job.payload == name] for side in jobs)
+        lab.ledger.comparisons += compare(spec, one, two, left.id, right.id)
     if not lab.ledger.comparisons:
         raise UsageError(f"{left.id} and {right.id} have no payload in common")
     return None
@@ -98,7 +101,7 @@ def compare_verb(lab: Lab, ask: Ask, a: str, b: str) -> None:
 def _compare_kernels(lab: Lab, ask: Ask, a: str, b: str) -> None:
     lab.announce(ask)
     lab.ledger.any, lab.ledger.strict = ask.any, ask.strict
-    kernels = [foreign(name) for name in (a, b)]
+    kernels = [foreign(name, lab.cache) for name in (a, b)]
     kconfig = lab.kconfig(ask, ())
     sides = [Side("baseline", (), None, kconfig), Side("patched", (), None, kconfig)]
     bench = lab.bench(ask, kernels[0])
@@ -107,8 +110,8 @@ def _compare_kernels(lab: Lab, ask: Ask, a: str, b: str) -> None:
     jobs = [bench.job(side, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS for side, kernel in pairs]
     good = [job for job in run_stage(lab, ask, jobs, "bench") if job.status is Status.PASS]
     for spec in payloads:
-        pair = ([job for job in good if job.payload == spec.name and job.role == role] for role in ("baseline", "patched"))
-        lab.ledger.comparisons += compare(spec, *pair, a, b)
+        said = [job for job in good if job.payload == spec.name]
+        lab.ledger.comparisons += compare(spec, _side(said, "baseline"), _side(said, "patched"), a, b)
 
 
 def _is_kernel(name: str) -> bool:

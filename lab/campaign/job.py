@@ -164,11 +164,10 @@ def _status(job: Job, record: BootRecord, cases: tuple[Case, ...]) -> Status:
         return Status.MISS
     if record.skipped:
         return Status.SKIP
-    bad = record.end == "kernel" or bool(record.findings) or not record.complete
+    unfinished = not record.complete or (job.payload is not None and record.payload_status is None)
+    bad = record.end == "kernel" or bool(record.findings) or unfinished
     seen = worst([case.status for case in cases])
     if bad or seen in (Status.FAIL, Status.ERROR):
-        return Status.ERROR if job.role == "baseline" else Status.FAIL
-    if job.payload is not None and record.payload_status != 0:
         return Status.ERROR if job.role == "baseline" else Status.FAIL
     return seen
 

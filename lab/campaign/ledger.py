@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -91,7 +92,7 @@ class Ledger:
         if result.status in (Status.PASS, Status.SKIP):
             return
         place = self.run.job(result.id)
-        argv = place.qemu_argv.read_text(encoding="utf-8").splitlines() if place.qemu_argv.is_file() else []
+        argv = shlex.split(place.qemu_argv.read_text(encoding="utf-8")) if place.qemu_argv.is_file() else []
         place.path.mkdir(parents=True, exist_ok=True)
         place.repro.write_text(repro_text(result, again, argv), encoding="utf-8")
         place.repro.chmod(0o755)
@@ -99,7 +100,10 @@ class Ledger:
     @property
     def failed(self) -> bool:
         """Whether something that was built or booted is bad, so that the next verb has nothing to stand on."""
-        return any(item.status not in (Status.PASS, Status.SKIP) for item in [*self.builds, *self.jobs])
+        return any(status not in (Status.PASS, Status.SKIP) for status in self._seen())
+
+    def _seen(self) -> list[Status]:
+        return [*(build.status for build in self.builds), *(job.status for job in self.jobs)]
 
     def close(self, error: BaseException | None = None) -> Results:
         """Decide, write results.json, junit.xml, summary.md, and point reports/latest here."""
@@ -124,7 +128,7 @@ class Ledger:
         return results
 
     def _status(self, error: BaseException | None) -> Status:
-        seen = [item.status for item in [*self.builds, *self.jobs]]
+        seen = self._seen()
         if isinstance(error, LabError) and error.code == 1 and Status.FAIL not in seen:
             self.findings.append(error.finding or Finding("lab", error.message, "lab"))
             return Status.FAIL

@@ -62,7 +62,7 @@ class JobDir:
 
     @property
     def qemu_argv(self) -> Path:
-        """QEMU's command line, one word a line."""
+        """QEMU's command line as one line of shell."""
         return self.path / "qemu.argv"
 
 

@@ -16,7 +16,7 @@ from lab.deadline import Deadline
 from lab.events import Emit, JobFinished, JobStarted, StageLine
 from lab.model.outcome import Status
 from lab.model.run import Job, JobResult
-from lab.proc import PIPE, Process, clean_environment, decode, ended, spawn
+from lab.proc import PIPE, Argv, Process, clean_environment, decode, ended, spawn
 
 GRACE_S = 20.0
 """What a worker gets to quit its guest after a cancel."""
@@ -75,7 +75,7 @@ class Pool:
             job = replace(job, directory=job.directory.with_name(f"{job.id}.again"))
         place = self.run.new_job(job)
         self.emit(JobStarted(job.id))
-        words = [sys.executable, "-P", "-m", "lab.campaign.worker", place.job, self.cache.root]
+        words: Argv = [sys.executable, "-P", "-m", "lab.campaign.worker", place.job, self.cache.root]
         with place.worker_err.open("wb") as errors:
             process = spawn(words, stdout=PIPE, stderr=errors, env=clean_environment())
         limit = job.boot_budget_s + job.slow * (job.payload.timeout_s if job.payload else 0.0) + WORKER_SPARE_S

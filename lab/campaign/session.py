@@ -134,7 +134,7 @@ class Lab:
     def build(self, ask: Ask, side: Side, baseline: Build | None = None) -> Build:
         """Source, patches, kconfig -> Build; recorded in the ledger, failure included. Raises LabError."""
         if ask.kernel:
-            made = foreign(ask.kernel)
+            made = foreign(ask.kernel, self.cache)
             self.ledger.source = f"--kernel {ask.kernel}"
             return self._record(side, made, baseline)
         memo = (side.names, side.depth, side.kconfig, ask.cc)
