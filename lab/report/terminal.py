@@ -80,12 +80,6 @@ class Terminal:
         self._stop()
         self._say(text)
 
-    def print_error(self, text: str) -> None:
-        """A message on stderr, above nothing: the live view is taken down first."""
-        self._stop()
-        for line in text.splitlines():
-            self._show(Line(line, "bad"))
-
     def print_tables(self, tables: Iterable[tuple[str, Sequence[str], Iterable[Sequence[str]]]]) -> None:
         """Tables on stdout: title, columns, rows. A column whose name begins with `>` is aligned to the right."""
         self._stop()
@@ -175,10 +169,20 @@ class Terminal:
         return Group(*parts)
 
 
+class _Console(Console):
+    """rich's console that lets the run's own exit code stand when the reader of a pipe goes away."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+
+
 def _console(stream: IO[str], plain: bool) -> Console:
     rich = stream.isatty() and not plain and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     width = None if stream.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
-    return Console(
+    return _Console(
         file=stream,
         force_terminal=rich,
         force_interactive=rich,

@@ -226,3 +226,13 @@ def test_results_on_a_terminal_have_colour(monkeypatch: pytest.MonkeyPatch) -> N
         terminal.print_results(results(), "reports/r1")
 
         assert "\x1b[" in screen(fd, "reports/r1")
+
+
+def test_a_reader_that_goes_away_does_not_decide_the_exit_code() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        terminal = Terminal(stdout=stream, stderr=io.StringIO(), plain=True)
+
+        terminal.print_results(results(), "reports/r1")
+        terminal.print_line("and again")
