@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOMS = (
     "lab.cbuild",
+    "lab.guest.accel",
     "lab.guest.boot",
     "lab.guest.image",
     "lab.guest.qemu",

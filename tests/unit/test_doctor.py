@@ -5,6 +5,8 @@ import importlib
 import io
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -215,3 +217,61 @@ def test_a_package_that_does_not_bring_its_program_is_an_error(
 
     with pytest.raises(HostError, match="still missing"):
         provide(["no-such-program"], {"no-such-program": "gadget"}, option=False, here=DEBIAN)
+
+
+class Shown:
+    """Stands for the Terminal."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, ...]] = []
+
+    def print_tables(self, tables: Any) -> None:
+        self.rows = [tuple(row) for _, _, rows in tables for row in rows]
+
+
+@pytest.fixture
+def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, str]], tuple[int, Shown]]:
+    """Runs the doctor verb on a host with these needs, as nobody who may install."""
+    monkeypatch.setattr(doctor, "_accel", lambda lab: ACCEL)
+    monkeypatch.setattr(doctor, "consent", lambda packages, **_: "")
+    monkeypatch.setattr(doctor, "distribution", lambda: DEBIAN)
+
+    def run(needs: dict[str, str]) -> tuple[int, Shown]:
+        monkeypatch.setattr(doctor, "collect_needs", lambda: needs)
+        lab, terminal = SimpleNamespace(cache=Cache(tmp_path)), Shown()
+        return doctor.examine(cast("Any", lab), cast("Any", terminal)), terminal
+
+    return run
+
+
+def test_a_good_host_is_exit_0(shown: Callable[[dict[str, str]], tuple[int, Shown]]) -> None:
+    code, terminal = shown({"sh": "dash"})
+
+    assert code == 0
+    assert all(row[2] == "ok" for row in terminal.rows)
+
+
+def test_a_missing_package_stops_with_the_command(shown: Callable[[dict[str, str]], tuple[int, Shown]]) -> None:
+    with pytest.raises(HostError) as caught:
+        shown({"no-such-program": "gadget"})
+
+    assert "gadget" in caught.value.hint
+
+
+def test_what_no_package_mends_is_exit_3(
+    shown: Callable[[dict[str, str]], tuple[int, Shown]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "FIRST_RUN_GB", 1e9)
+
+    assert shown({"sh": "dash"})[0] == 3
+
+
+def test_before_a_verb_nothing_is_said_when_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "collect_needs", lambda: {"sh": "dash"})
+    doctor.ensure()
+
+    monkeypatch.setattr(doctor, "collect_needs", lambda: {"no-such-program": "gadget"})
+    monkeypatch.setattr(doctor, "consent", lambda packages, **_: "")
+    monkeypatch.setattr(doctor, "distribution", lambda: DEBIAN)
+    with pytest.raises(HostError, match="gadget"):
+        doctor.ensure()
