@@ -19,14 +19,15 @@ TRACE = re.compile(r"^(?:Call Trace:|Call trace:|stack backtrace:)")
 FRAME = re.compile(r"^\s*(?P<guess>\? )?(?P<function>[A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 RIP = re.compile(r"^RIP: [0-9a-f]{4}:(?P<function>[A-Za-z_][\w.]*)\+0x[0-9a-f]+")
 PART = re.compile(
-    r"^(?:\s|$|<|RIP:|RSP:|R[A-D0-9][XIP0-9]|R\d\d:|FS:|CS:|ES:|CR2:|DR\d:|PKRU:|Code:|Modules linked|CPU: |Hardware name"
-    r"|Workqueue:|Call [Tt]race|EFLAGS|ORIG_RAX|FAT|Tainted|\d+ locks? held|#\d|Allocated by|Freed by|The buggy|Memory state|page:|raw:|flags:|>"
-    r"|==|irq event|hardirqs|softirqs|note: |Kernel Offset|---\[|Mem-Info|Node |DMA|Normal|lowmem)"
+    r"^(?:\s|$|<|>|==|RIP:|RSP:|R[A-D0-9][XIP0-9]|R\d\d:|FS:|CS:|ES:|CR2:|DR\d:|PKRU:|Code:|Modules linked|CPU: |Hardware name"
+    r"|Workqueue:|Call [Tt]race|EFLAGS|ORIG_RAX|FAT|Tainted|\d+ locks? held|#\d|Allocated by|Freed by|The buggy|Memory state"
+    r"|page:|raw:|flags:|irq event|hardirqs|softirqs|note: |Kernel Offset|---\[|Mem-Info|Node |DMA|Normal|lowmem)"
 )
 NOISE = re.compile(
-    r"^(?:dump_stack|show_stack|panic$|__?warn|warn_slowpath|report_bug|handle_bug|exc_|asm_exc_|asm_sysvec|sysvec_|die|__die|oops_|page_fault_oops"
-    r"|kasan_|print_report|print_address|check_region|__asan|ubsan|__ubsan|lockdep|__lock_acquire|lock_acquire|print_circular|check_noncircular|validate_chain"
-    r"|__might|___might|schedule|__schedule|entry_SYSCALL|do_syscall|x64_sys_call|ret_from_fork|kthread$|bad_area|no_context|mark_lock|print_usage)"
+    r"^(?:dump_stack|show_stack|panic$|__?warn|warn_slowpath|report_bug|handle_bug|exc_|asm_exc_|asm_sysvec|sysvec_|die|__die|oops_"
+    r"|page_fault_oops|kasan_|print_report|print_address|check_region|__asan|ubsan|__ubsan|lockdep|__lock_acquire|lock_acquire"
+    r"|print_circular|check_noncircular|validate_chain|__might|___might|schedule|__schedule|entry_SYSCALL|do_syscall|x64_sys_call"
+    r"|ret_from_fork|kthread$|bad_area|no_context|mark_lock|print_usage)"
 )
 
 

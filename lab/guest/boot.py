@@ -33,6 +33,7 @@ SILENT_S = 120.0
 CUT_S = 3.0
 """Host seconds in which a guest that cut the connection is expected to show why."""
 ASK_S = 20.0
+ENDLESS_S = 1e9
 KMSG_END = "lab: end of the log"
 FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b")
 
@@ -53,13 +54,20 @@ class BootPlan:
     boot_budget_s: float = 180.0
     """Host seconds until an SSH command works, the last resort."""
     append: tuple[str, ...] = ()
-    gdb: str = ""
-    """Path of a UNIX socket for gdb; the guest then waits for `continue`, without any budget."""
+    gdb: bool = False
+    """Whether the guest waits for gdb's `continue`, without any budget; its stub listens in `runtime`."""
+    runtime: Path | None = None
+    """Directory for sockets that others attach to; only gdb needs it."""
 
     @property
     def console(self) -> Path:
         """Everything the guest says on its serial console; QEMU writes it."""
         return self.directory / "console.log"
+
+    @property
+    def gdb_socket(self) -> Path | None:
+        """Where gdb attaches."""
+        return self.runtime / "gdb" if self.gdb and self.runtime else None
 
     @property
     def stderr(self) -> Path:
@@ -161,16 +169,15 @@ class Guest:
 
     def boot(self, emit: Emit) -> None:
         """Wait until a command runs. Raises GuestError, BootTimeout, LostGuest."""
-        endless = bool(self._plan.gdb)
-        deadline = Deadline.after(1e9 if endless else self._plan.boot_budget_s)
-        self.watch.expect(None if endless else Pace(self._plan.stall_budget_s, IDLE_S))
+        deadline = Deadline.after(ENDLESS_S if self._plan.gdb else self._plan.boot_budget_s)
+        self.watch.expect(None if self._plan.gdb else Pace(self._plan.stall_budget_s, IDLE_S))
         for name in ("kernel", "init", "ready"):
             if not self.watch.wait(name, deadline):
                 raise self._late()
             if self.watch.end is not None:
                 raise self.explain("")
             emit(StageLine("boot", f"{name} after {self.milestones[-1].seconds:.2f} s"))
-        self.port = self._ssh_port()
+        self.port = self.ssh_port()
         self._shell = connect(
             self.port,
             self._plan.image,
@@ -192,7 +199,8 @@ class Guest:
         lines = "\n".join(f"    {line}" for line in found.detail[:40])
         return BootTimeout(f"stall at boot: {found.title}\n{lines}", log=self.console, finding=found)
 
-    def _ssh_port(self) -> int:
+    def ssh_port(self) -> int:
+        """The port on 127.0.0.1 that leads to the guest's sshd. Raises LostGuest."""
         said = str(self.watch.command("human-monitor-command", Deadline.after(ASK_S), **{"command-line": "info usernet"}))
         found = FORWARD.search(said)
         if found is None:
@@ -216,7 +224,7 @@ def booted(plan: BootPlan, emit: Emit) -> Iterator[Guest]:
     """
     began = time.monotonic()
     emit(StageStarted("boot", plan.spec.name))
-    with _launched(plan) as guest:
+    with launched(plan) as guest:
         try:
             guest.boot(emit)
         except LabError as error:
@@ -228,18 +236,21 @@ def booted(plan: BootPlan, emit: Emit) -> Iterator[Guest]:
 
 
 @contextmanager
-def _launched(plan: BootPlan) -> Iterator[Guest]:
+def launched(plan: BootPlan) -> Iterator[Guest]:
+    """A QEMU under watch, from power-on; it is gone afterwards. `booted` is what most want. Raises HostError."""
     plan.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         pairs = {name: socket.socketpair() for name in ("qmp", "console", "ready")}
         for pair in pairs.values():
             for end in pair:
                 stack.callback(end.close)
-        wires = Wires(**{name: f"socket,fd={theirs.fileno()}" for name, (_, theirs) in pairs.items()}, gdb=plan.gdb)
+        backends = {name: f"socket,fd={theirs.fileno()}" for name, (_, theirs) in pairs.items()}
+        wires = Wires(**backends, gdb=str(plan.gdb_socket or ""))
         argv = _argv(plan, wires)
         (plan.directory / "qemu.argv").write_text(quote(argv) + "\n", encoding="utf-8")
         plan.console.unlink(missing_ok=True)
         stderr = stack.enter_context(plan.stderr.open("wb"))
+        # the sockets' other ends are ours to close: a dead QEMU must look dead
         process = spawn(argv, stderr=stderr, pass_fds=[theirs.fileno() for _, theirs in pairs.values()])
         stack.callback(stop, process)
         for _, theirs in pairs.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,9 +162,10 @@ def version() -> str:
     return found.group(1)
 
 
-def host_root_argv(bzimage: Path, command: str) -> Words:
-    """`boot --host-root`: hand a built kernel to virtme-ng, with the host's root seen read-only by the guest."""
-    return (need("vng", "boot on the host's root"), "--run", str(bzimage), "--", command)
+def host_root_argv(bzimage: Path, words: Sequence[str], *, kvm: bool = False) -> Words:
+    """`boot --host-root`: hand a built kernel to virtme-ng, which boots it on the host's root; no words: a shell."""
+    accelerator = () if kvm else ("--disable-kvm",)
+    return (need("vng", "boot on the host's root"), "--run", str(bzimage), *accelerator, *(("--", *words) if words else ()))
 
 
 def _comma(path: Path) -> str:
