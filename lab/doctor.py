@@ -258,5 +258,4 @@ def _disk(cache: Cache) -> Check:
 def _accelerator(accel: Accel | None) -> Check:
     if accel is None:
         return Check("accelerator", "not known: QEMU does not start", False, "install QEMU")
-    how = "proven" if accel.proven else "not proven"
-    return Check("accelerator", f"{accel.name}, {how}: {accel.evidence}", True)
+    return Check("accelerator", f"{accel.name} ({accel.evidence})", True)

@@ -36,6 +36,7 @@ case "$*" in
 	[ ! -e "$FAKES/no-network" ] || { echo 'no route to host' >&2; exit 1; } ;;
 *)
 	flock -n "$FAKES/../check out/.venv.lock" true || echo 'the lock is still held'
+	[ "${4:-}" != path ] || echo "$PATH"
 	for word; do echo "<$word>"; done ;;
 esac
 """
@@ -155,6 +156,12 @@ def test_a_symlink_to_it_and_a_cdpath_find_the_checkout(world: World) -> None:
 
     assert process.returncode == 0
     assert (world.checkout / ".venv").is_dir()
+
+
+def test_programs_are_found_in_the_venv_first_and_in_sbin_last(world: World) -> None:
+    path = world.inv("path")[1].splitlines()[0]
+
+    assert path == f"{world.checkout}/.venv/bin:{world.fakes}/bin:/usr/sbin:/sbin"
 
 
 def test_a_failing_pip_is_exit_3_and_the_next_start_tries_again(world: World) -> None:
