@@ -1,0 +1,173 @@
+"""Output and counts of one boot: what passes, and everything that must not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.deadline import Deadline
+from lab.measure.collect import Collected, collect, outcome
+from lab.model.judgement import Metric
+from lab.model.outcome import Outcome, Status, worst
+from lab.model.ports import Completed
+from lab.model.run import PayloadSpec
+
+DATA = Path(__file__).parents[1] / "data" / "measure"
+KTAP = (DATA / "syscall.ktap").read_text()
+COST = (DATA / "syscall.cost").read_text()
+ROWS = ("getpid", "read-zero.64", "write-null.64", "page-fault")
+METRICS = tuple(metric for name in ROWS for metric in (Metric(name, "insn", "exact"), Metric(f"{name}.total", "insn", "info")))
+SPEC = PayloadSpec("syscall", "", Path("/built"), "hash", ("./syscall", "two words"), METRICS)
+GOOD = Collected(0, KTAP, "")
+
+
+def status(said: Outcome) -> Status:
+    return worst([case.status for case in said.cases])
+
+
+def details(said: Outcome) -> str:
+    return "; ".join(f"{case.name}: {case.detail}" for case in said.cases if case.status is not Status.PASS)
+
+
+def test_a_good_boot() -> None:
+    said = outcome(GOOD, COST, SPEC)
+    rows = {row.metric: row for row in said.rows}
+
+    assert status(said) is Status.PASS
+    assert [row.metric for row in said.rows] == [metric.name for metric in METRICS]
+    assert rows["getpid"].values == (228, 227, 227, 227)
+    assert rows["getpid"].kind == "exact"
+    assert rows["write-null.64"].values == (339, 1841, 338, 338)
+    assert rows["write-null.64.total"].values == ((2929 + 7601 + 2674 + 5555) / 4 - 16,)
+    assert "net of 16 instructions of an empty section (4 laps)" in said.notes
+    assert "getpid: 50 warm-up operations discarded, 0 operations failed" in said.notes
+
+
+def test_every_lap_is_checked_against_the_clock() -> None:
+    said = outcome(GOOD, COST, SPEC)
+    wrong = outcome(replace(GOOD, stdout=KTAP.replace("clock.getpid 243", "clock.getpid 244", 1)), COST, SPEC)
+
+    assert [case.detail for case in said.cases if case.name == "crosscheck page-fault"] == ["3 laps equal to the instruction"]
+    assert details(wrong) == "crosscheck getpid: 1 of 3 laps differ, the first: 243 executed, 244 by the clock"
+
+
+def test_truncating_the_output_at_any_byte_never_passes() -> None:
+    assert not [cut for cut in range(len(KTAP)) if status(outcome(replace(GOOD, stdout=KTAP[:cut]), COST, SPEC)) is Status.PASS]
+
+
+def test_truncating_the_counts_at_any_byte_never_passes() -> None:
+    assert not [cut for cut in range(len(COST)) if status(outcome(GOOD, COST[:cut], SPEC)) is Status.PASS]
+
+
+def test_dropping_any_line_of_the_counts_never_passes() -> None:
+    lines = COST.splitlines(keepends=True)
+    cut = ["".join(lines[:at] + lines[at + 1 :]) for at in range(len(lines))]
+
+    assert not [text for text in cut if status(outcome(GOOD, text, SPEC)) is Status.PASS]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("ok 2 read-zero.64", "not ok 2 read-zero.64", "read-zero.64"),
+        ("1..4", "1..5", "planned 5 results and gave 4"),
+        ("# section 1 getpid laps 4", "# section 1 getpid laps 5", "section 1 has 4 laps, the payload says 5"),
+        ("# section 1 getpid laps 4\n", "", "the plugin saw 5 sections, the payload names 4"),
+        ("section 1 getpid", "section 1 getppid", "getpid is declared and did not come"),
+        ("section 1 getpid", "section 1 getppid", "getppid is not declared"),
+        ("section 0 empty", "section 0 void", "the bracket has no one price"),
+        ("section 1 getpid", "section 1 page-fault", "two sections share a name"),
+        ("sample clock.getpid 243 ns", "sample clock.getpid nan ns", "not a sample"),
+        ("# sample clock.getpid 243 ns\n", "", "3 clock samples for 4 laps"),
+        ("1..4\n", "1..4\n# sample retries 3 packets\n", "retries is not declared"),
+        ("ok 4 page-fault\n", "", "planned 4 results and gave 3"),
+        ("ok 4 page-fault\n", "ok 4 page-fault\nBail out! no memory\n", "Bail out!"),
+    ],
+)
+def test_what_must_not_pass(old: str, new: str, complaint: str) -> None:
+    assert old in KTAP
+    said = outcome(replace(GOOD, stdout=KTAP.replace(old, new, 1)), COST, SPEC)
+
+    assert status(said) in (Status.FAIL, Status.ERROR)
+    assert complaint in details(said)
+
+
+@pytest.mark.parametrize("text", ["", "lab-cost 1\n", "nonsense\n"])
+def test_no_counts_is_an_error(text: str) -> None:
+    said = outcome(GOOD, text, SPEC)
+
+    assert status(said) is Status.ERROR
+    assert not said.rows
+
+
+def test_a_lost_context_is_an_error() -> None:
+    assert "lost track" in details(outcome(GOOD, COST.replace("anomalies 0", "anomalies 1", 1), SPEC))
+
+
+def test_without_the_plugin_nothing_is_claimed_and_it_is_said() -> None:
+    said = outcome(GOOD, None, SPEC)
+
+    assert status(said) is Status.PASS
+    assert said.rows == ()
+    assert any("not counted" in note for note in said.notes)
+
+
+@pytest.mark.parametrize(
+    ("raw", "want"),
+    [
+        (Collected(139, KTAP, "line\nSegmentation fault\n"), "exit: the payload ended with status 139: Segmentation fault"),
+        (Collected(1, KTAP, ""), "exit: the payload ended with status 1: nothing on standard error"),
+        (Collected(-1, "", ""), "no KTAP output"),
+    ],
+)
+def test_an_exit_status_that_does_not_fit(raw: Collected, want: str) -> None:
+    assert want in details(outcome(raw, None, SPEC))
+
+
+def test_a_skipped_payload_may_exit_with_four() -> None:
+    said = outcome(Collected(4, "KTAP version 1\n1..0 # SKIP no NVMe\n", ""), None, replace(SPEC, metrics=()))
+
+    assert [(case.status, case.detail) for case in said.cases] == [(Status.SKIP, "no NVMe")]
+
+
+def test_a_payloads_own_samples_are_rows_of_their_declared_kind() -> None:
+    text = "KTAP version 1\n1..1\n# sample faults 3 faults\n# sample faults 4 faults\nok 1 a\n"
+    wanted = replace(SPEC, metrics=(Metric("faults", "faults", "count"),))
+
+    said = outcome(Collected(0, text, ""), None, wanted)
+    other = outcome(Collected(0, text, ""), None, replace(SPEC, metrics=(Metric("faults", "pages", "count"),)))
+
+    assert [(row.metric, row.kind, row.values) for row in said.rows] == [("faults", "count", (3.0, 4.0))]
+    assert "came in faults, declared in pages" in details(other)
+
+
+class FakeShell:
+    """A guest that records what it is asked and answers with a given output."""
+
+    def __init__(self, done: Completed) -> None:
+        self.done = done
+        self.pushed: list[tuple[Path, str]] = []
+        self.commands: list[str] = []
+
+    def run(self, command: str, *, deadline: Deadline, stdin: bytes = b"") -> Completed:
+        self.commands.append(command)
+        return self.done
+
+    def push(self, directory: Path, target: str, *, deadline: Deadline) -> None:
+        self.pushed.append((directory, target))
+
+    def pull(self, path: str, target: Path, *, deadline: Deadline) -> None:
+        raise NotImplementedError
+
+
+def test_collecting_is_one_push_and_one_exec_that_says_nothing_until_the_end() -> None:
+    shell = FakeShell(Completed(1, "out", "err"))
+
+    got = collect(shell, SPEC, deadline=Deadline.after(60))
+
+    assert got == Collected(1, "out", "err")
+    assert shell.pushed == [(Path("/built"), "/tmp/payload/syscall")]
+    assert len(shell.commands) == 1
+    assert "./syscall 'two words' >../out 2>../err </dev/null" in shell.commands[0]
