@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 ROOMS = (
     "lab.cbuild",
     "lab.guest.accel",
+    "lab.guest.attach",
     "lab.guest.boot",
     "lab.guest.image",
+    "lab.guest.kept",
+    "lab.guest.owner",
     "lab.guest.qemu",
     "lab.guest.ssh",
     "lab.guest.watch",

@@ -108,19 +108,24 @@ def _instrument(job: Job, cache: Cache, symbols: object) -> Instrument | None:
 
 
 def check_guest(job: Job, guest: Guest) -> tuple[Case, ...]:
-    """Asked beside found: CPUs, kernel release, clock source, and that the kernel knew its whole command line."""
-    script = (
-        "nproc; uname -r; cat /sys/devices/system/clocksource/clocksource0/current_clocksource;"
-        " dmesg | grep -c 'Unknown kernel command line' || true"
-    )
-    answer = guest.shell.run(script, deadline=Deadline.after(CHECK_S * job.slow)).stdout.split()
-    asked = [str(job.guest.cpus), job.kernel.release or "any", "tsc" if job.guest.mode == "exact" else "any", "0"]
-    names = ("cpus", "release", "clocksource", "unknown-arguments")
-    found = [*answer, *["nothing"] * (len(names) - len(answer))]
-    return tuple(
-        Case(f"guest.{name}", Status.PASS if want in ("any", got) else Status.FAIL, f"asked {want}, found {got}")
-        for name, want, got in zip(names, asked, found, strict=False)
-    )
+    """Asked beside found: CPUs, kernel release, clock source, and arguments of the guest that its kernel does not know."""
+    asks = {
+        "cpus": ("nproc", str(job.guest.cpus)),
+        "release": ("uname -r", job.kernel.release),
+        "clocksource": ("cat /sys/devices/system/clocksource/*/current_clocksource", "tsc" if job.guest.mode == "exact" else ""),
+        "unknown-arguments": ("dmesg | sed -n 's/.*Unknown kernel command line parameters//p'", ""),
+    }
+    script = "; ".join(f'echo "$({command})"' for command, _ in asks.values())
+    answer = guest.shell.run(script, deadline=Deadline.after(CHECK_S * job.slow)).stdout.splitlines()
+    found = dict(zip(asks, [line.strip() for line in answer], strict=False))
+    strangers = [word for word in job.guest.cmdline if word in found.pop("unknown-arguments", "").split()]
+    cases = [_check(name, asks[name][1], found.get(name, "nothing")) for name in ("cpus", "release", "clocksource")]
+    return (*cases, _check("unknown-arguments", "none", ", ".join(strangers) or "none"))
+
+
+def _check(name: str, asked: str, found: str) -> Case:
+    good = not asked or asked == found
+    return Case(f"guest.{name}", Status.PASS if good else Status.FAIL, f"asked {asked or 'any'}, found {found}")
 
 
 def judge(job: Job) -> JobResult:

@@ -6,6 +6,7 @@ Formats: git-format-patch(1), git-mailinfo(1), mbox as `git am` and b4 write it;
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ MBOX_FROM = re.compile(r"^From \S+ +\w{3} \w{3} +\d{1,2} \d\d:\d\d:\d\d \d{4}", 
 TAGS = re.compile(r"^\s*\[([^\]]*)\]\s*")
 DIFF_START = re.compile(r"^(?:---\n|diff --git |--- \S|Index: )", re.MULTILINE)
 FIRST_DIFF = re.compile(r"^(?:diff --git |--- \S)", re.MULTILINE)
+SLACK = 8
+"""Lines looked at around a hunk's own length, for what was added in its middle."""
 
 
 class MalformedPatchError(ValueError):
@@ -76,7 +79,7 @@ class Mismatch:
 def split_mbox(text: str) -> list[str]:
     """The mails of a mailbox, each beginning with its `From ` line."""
     starts = [match.start() for match in MBOX_FROM.finditer(text)]
-    return [text[begin:end] for begin, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return [text[begin:end] for begin, end in itertools.pairwise([*starts, len(text)])]
 
 
 def parse_mail(text: str) -> Mail:
@@ -182,15 +185,14 @@ def mismatch(hunk: Hunk, lines: Sequence[str]) -> Mismatch | None:
     wanted = list(hunk.old)
     if any(lines[at : at + len(wanted)] == wanted for at, line in enumerate(lines) if line == wanted[0]) if wanted else not lines:
         return None
-    at = _nearest(hunk, lines)
-    there = list(lines[at : at + len(wanted)])
-    expected: list[str] = []
-    found: list[str] = []
-    for tag, old_from, old_to, new_from, new_to in difflib.SequenceMatcher(None, wanted, there, autojunk=False).get_opcodes():
-        if tag != "equal":
-            expected += wanted[old_from:old_to]
-            found += there[new_from:new_to]
-    return Mismatch(hunk, at + 1, tuple(expected), tuple(found))
+    begin = max(_nearest(hunk, lines) - SLACK, 0)
+    there = lines[begin : begin + len(wanted) + 2 * SLACK]
+    codes = difflib.SequenceMatcher(None, wanted, there, autojunk=False).get_opcodes()
+    # an insertion before the first or after the last expected line is only the slack
+    changes = [code for code in codes if code[0] != "equal" and not (code[0] == "insert" and code[1] in (0, len(wanted)))]
+    expected = [line for _, first, last, _, _ in changes for line in wanted[first:last]]
+    found = [line for _, _, _, first, last in changes for line in there[first:last]]
+    return Mismatch(hunk, begin + (changes[0][3] if changes else 0) + 1, tuple(expected), tuple(found))
 
 
 def _nearest(hunk: Hunk, lines: Sequence[str]) -> int:

@@ -251,7 +251,7 @@ def launched(plan: BootPlan) -> Iterator[Guest]:
         plan.console.unlink(missing_ok=True)
         stderr = stack.enter_context(plan.stderr.open("wb"))
         # the sockets' other ends are ours to close: a dead QEMU must look dead
-        process = spawn(argv, stderr=stderr, pass_fds=[theirs.fileno() for _, theirs in pairs.values()])
+        process = spawn(argv, stdout=stderr, stderr=stderr, pass_fds=[theirs.fileno() for _, theirs in pairs.values()])
         stack.callback(stop, process)
         for _, theirs in pairs.values():
             theirs.close()

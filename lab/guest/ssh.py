@@ -23,6 +23,8 @@ USER = "root"
 CHUNK = 1 << 16
 CIPHERS = ("aes128-ctr",)
 """Cheapest for an emulated CPU; nobody listens on the host's loopback."""
+Read = Callable[[int], bytes]
+Write = Callable[[bytes], object]
 Explain = Callable[[str], LabError]
 """Turns `the connection broke` into what really happened to the guest."""
 
@@ -42,21 +44,25 @@ class SshShell:
 
     def run(self, command: str, *, deadline: Deadline, stdin: bytes = b"") -> Completed:
         """Run `command` in the guest's sh. Raises GuestError when it does not end in time, LostGuest when the guest goes away."""
-        out, errors = io.BytesIO(), io.BytesIO()
-        status = self.stream(command, deadline=deadline, stdin=io.BytesIO(stdin), stdout=out, stderr=errors)
-        return Completed(status, decode(out.getvalue()), decode(errors.getvalue()))
+        status, out, errors = self._collect(command, deadline, stdin)
+        return Completed(status, decode(out), decode(errors))
 
-    def stream(
-        self, command: str, *, deadline: Deadline, stdin: io.BufferedIOBase, stdout: io.BufferedIOBase, stderr: io.BufferedIOBase
-    ) -> int:
-        """Run `command` with its three streams connected; the exit status, negative when a signal ended it."""
+    def _collect(self, command: str, deadline: Deadline, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        out, errors = io.BytesIO(), io.BytesIO()
+        status = self.stream(
+            command, deadline=deadline, read_stdin=io.BytesIO(stdin).read, write_stdout=out.write, write_stderr=errors.write
+        )
+        return status, out.getvalue(), errors.getvalue()
+
+    def stream(self, command: str, *, deadline: Deadline, read_stdin: Read, write_stdout: Write, write_stderr: Write) -> int:
+        """Run `command` with its three streams connected; its exit status, 128 + n when signal n ended it."""
         try:
             channel = self._transport.open_session(timeout=max(1.0, deadline.remaining))
             # a shell killed by a signal has no exit status for paramiko; its child's is 128 + n
             channel.exec_command(f"{{ {command}\n}}; exit $?")
-            helpers = [_pump(lambda: _feed(channel, stdin)), _pump(lambda: self._drain(channel.recv_stderr, stderr))]
+            helpers = [_pump(lambda: _feed(channel, read_stdin)), _pump(lambda: self._drain(channel.recv_stderr, write_stderr))]
             with _closed_at(channel, deadline) as late:
-                self._drain(channel.recv, stdout)
+                self._drain(channel.recv, write_stdout)
                 status = channel.recv_exit_status()
             helpers[1].join()
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -81,17 +87,15 @@ class SshShell:
 
     def pull(self, path: str, target: Path, *, deadline: Deadline) -> None:
         """Copy one file of the guest to the host. Raises GuestError when it cannot be read."""
-        packed, errors = io.BytesIO(), io.BytesIO()
-        status = self.stream(f"cat {quote(path)}", deadline=deadline, stdin=io.BytesIO(), stdout=packed, stderr=errors)
+        status, data, errors = self._collect(f"cat {quote(path)}", deadline)
         if status != 0:
-            raise GuestError(f"cannot read {path} on the guest: {decode(errors.getvalue()).strip()}")
-        target.write_bytes(packed.getvalue())
+            raise GuestError(f"cannot read {path} on the guest: {decode(errors).strip()}")
+        target.write_bytes(data)
 
-    def _drain(self, receive: Callable[[int], bytes], sink: io.BufferedIOBase) -> None:
+    def _drain(self, receive: Read, write: Write) -> None:
         while data := receive(CHUNK):
             self._beat()
-            sink.write(data)
-            sink.flush()
+            write(data)
 
     def close(self) -> None:
         """Cut the connection; whoever waits on it wakes up."""
@@ -148,9 +152,9 @@ def _pump(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _feed(channel: paramiko.Channel, source: io.BufferedIOBase) -> None:
+def _feed(channel: paramiko.Channel, read: Read) -> None:
     try:
-        while data := source.read1(CHUNK):
+        while data := read(CHUNK):
             channel.sendall(data)
         channel.shutdown_write()
     except (OSError, EOFError, paramiko.SSHException):

@@ -89,6 +89,8 @@ def export(source: Source, stack: Sequence[Series], series: Series, cache: Cache
             )
         write_json(place / STATE, replace(state, tip=head, patches=_digest(again)))
     emit(Note(f"export: {len(wanted)} patches, {len(written)} of them changed"))
+    if len(wanted) != len(series.patches) and any(series.directory.glob("*0000-*.patch")):
+        emit(Note(f"the series has {len(wanted)} patches now instead of {len(series.patches)}: see what its cover letter says"))
     return written
 
 
