@@ -23,7 +23,7 @@ PAYLOADS = Path(__file__).parents[2] / "payloads"
 def test_a_payload_runs_on_any_linux(name: str, tmp_path: Path) -> None:
     spec = read_payload(PAYLOADS, name, Cache(tmp_path))
 
-    command = [spec.directory / spec.command[0], *spec.command[1:]]
+    command: list[str | Path] = [spec.directory / spec.command[0], *spec.command[1:]]
 
     done = run(command, deadline=Deadline.after(120), check=False)
     said = outcome(Collected(done.status, done.stdout, done.stderr), None, spec)
