@@ -1,0 +1,214 @@
+"""Guests that stay up: each under a detached owner process, known by the lock it holds. Nothing survives the owner."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import join
+
+from lab.deadline import Deadline
+from lab.errors import HostError, LabError, UsageError
+from lab.events import Emit, StageFinished, StageLine, StageStarted
+from lab.guest import attach, runtime
+from lab.guest.boot import ENDLESS_S, BootPlan
+from lab.guest.ssh import USER, SshShell, connect
+from lab.model.machine import Image
+from lab.model.outcome import Milestone
+from lab.model.wire import read_json
+from lab.proc import decode, need, quote, spawn
+
+NEEDS: dict[str, str] = {}
+STATE, PLAN, FAILURE, CONSOLE, KNOWN_HOSTS = "state.json", "plan", "failure", "console", "known_hosts"
+STOP_S = 20.0
+CONNECT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A guest under its own owner."""
+
+    name: str
+    release: str
+    """`uname -r`; empty while it waits for gdb."""
+    guest: str
+    """Name of its GuestSpec."""
+    port: int
+    """127.0.0.1:`port` leads to its sshd."""
+    pid: int
+    """The owner's."""
+    started: float
+    """Seconds since the epoch."""
+    directory: Path
+    """Its runtime directory: sockets and state."""
+    log: Path
+    """console.log."""
+    image: Image
+    bzimage: Path
+    milestones: tuple[Milestone, ...] = ()
+    gdb: bool = False
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since it was started."""
+        return time.time() - self.started
+
+
+def keep(plan: BootPlan, name: str, emit: Emit) -> Kept:
+    """Boot a guest that stays up when we end; returns when it takes commands (with gdb: when gdb can attach).
+
+    Raises what `booted` raises.
+    """
+    began = time.monotonic()
+    emit(StageStarted("boot", name))
+    directory, lock = runtime.claim(runtime.root())
+    try:
+        taken = {guest.name for guest in kept()}
+        name = next(word for word in (name, *(f"{name}.{number}" for number in range(2, 1000))) if word not in taken)
+        (directory / PLAN).write_bytes(pickle.dumps((name, replace(plan, runtime=directory))))
+        words = (sys.executable, "-P", "-m", "lab.guest.owner", directory)
+        out = subprocess.STDOUT
+        owner = spawn(words, stdout=subprocess.PIPE, stderr=out, pass_fds=(lock,), die_with_parent=False)
+        guest = _born(directory, _heard(owner, emit))
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+    emit(StageFinished("boot", name, time.monotonic() - began, f"kept, owner {guest.pid}"))
+    return guest
+
+
+def _heard(owner: subprocess.Popen[bytes], emit: Emit) -> list[str]:
+    """What the owner says until it lets go of us or ends."""
+    assert owner.stdout is not None
+    lines = []
+    try:
+        with owner.stdout as stream:
+            for raw in stream:
+                lines.append(decode(raw).rstrip())
+                emit(StageLine("boot", lines[-1]))
+    except BaseException:
+        owner.terminate()
+        raise
+    return lines
+
+
+def _born(directory: Path, said: list[str]) -> Kept:
+    """The guest its owner tells of, or the error it met."""
+    failure = directory / FAILURE
+    if failure.is_file():
+        error = pickle.loads(failure.read_bytes())  # noqa: S301  (our own owner wrote it into a directory only we can write)
+        raise error if isinstance(error, LabError) else HostError(str(error))
+    if not (directory / STATE).is_file():
+        raise HostError("the owner of the guest ended without a word:\n" + "\n".join(said[-20:]))
+    return read_json(directory / STATE, Kept)
+
+
+def kept() -> tuple[Kept, ...]:
+    """The guests that are up, oldest first; what dead ones left is removed."""
+    found = []
+    for directory in runtime.living(runtime.root()):
+        with suppress(FileNotFoundError):  # one that is still booting
+            found.append(read_json(directory / STATE, Kept))
+    return tuple(sorted(found, key=lambda guest: guest.started))
+
+
+def find(name: str = "") -> Kept:
+    """The kept guest of that name, or the only one. Raises UsageError with those there are."""
+    guests = kept()
+    if not guests:
+        raise UsageError("no guest is up", hint="./inv boot --keep")
+    fitting = [guest for guest in guests if guest.name == name or not name]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(guest.name for guest in guests)
+    what = f"no guest is named {name!r}" if name else "several guests are up"
+    raise UsageError(f"{what}; there are: {names}", hint="--name NAME")
+
+
+def stop(guest: Kept) -> None:
+    """End a kept guest and its owner; returns when both are gone. Raises HostError when it cannot."""
+    try:
+        fd = os.pidfd_open(guest.pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number, grace in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
+            signal.pidfd_send_signal(fd, number)
+            if select.select([fd], [], [], grace)[0]:
+                break
+        else:
+            raise HostError(f"the owner {guest.pid} of {guest.name} does not end")
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(fd)
+        runtime.living(runtime.root())
+
+
+@contextmanager
+def shell(guest: Kept) -> Iterator[SshShell]:
+    """A connection to a kept guest. Raises LostGuest."""
+    connection = connect(guest.port, guest.image, deadline=Deadline.after(CONNECT_S))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def exec_words(guest: Kept, words: Sequence[str]) -> int:
+    """Run the words in the guest with our standard streams; its exit status."""
+    with shell(guest) as connection:
+        return connection.stream(
+            join(words),
+            deadline=Deadline.after(ENDLESS_S),
+            read_stdin=lambda size: os.read(0, size),
+            write_stdout=lambda data: _write(1, data),
+            write_stderr=lambda data: _write(2, data),
+        )
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write it all; a reader that went away ends us as it would end any program (128 + SIGPIPE)."""
+    try:
+        while data:
+            data = data[os.write(fd, data) :]
+    except BrokenPipeError:
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def ssh_command(guest: Kept) -> tuple[str, ...]:
+    """The line for an interactive shell. Raises HostError without OpenSSH's client."""
+    options = {
+        "UserKnownHostsFile": str(guest.directory / KNOWN_HOSTS),
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "LogLevel": "ERROR",
+    }
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    program = need("ssh", "open an interactive shell on a guest")
+    return (program, "-F", "/dev/null", *words, "-i", str(guest.image.ssh_key), "-p", str(guest.port), f"{USER}@127.0.0.1")
+
+
+def console(guest: Kept) -> None:
+    """Attach the terminal to the guest's console until ctrl-]. Raises HostError when the guest is gone."""
+    attach.attach(guest.directory / CONSOLE, f"console of {guest.name}; ctrl-] leaves, the log is {guest.log}")
+
+
+def gdb_line(guest: Kept) -> str:
+    """How to attach gdb. Raises UsageError for a guest without a stub."""
+    if not guest.gdb:
+        raise UsageError(f"{guest.name} was booted without a gdb stub", hint="./inv boot --gdb")
+    vmlinux = guest.bzimage.with_name("vmlinux")
+    symbols = [str(vmlinux)] if vmlinux.is_file() else []
+    return quote(["gdb", *symbols, "-ex", f"target remote {guest.directory / 'gdb'}"])
