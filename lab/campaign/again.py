@@ -104,7 +104,7 @@ def _compare_kernels(lab: Lab, ask: Ask, a: str, b: str) -> None:
     kernels = [foreign(name, lab.cache) for name in (a, b)]
     kconfig = lab.kconfig(ask, ())
     sides = [Side("baseline", (), None, kconfig), Side("patched", (), None, kconfig)]
-    bench = lab.bench(ask, kernels[0])
+    bench = lab.bench(ask)
     payloads = [read_payload(lab.root / "payloads", name, lab.cache) for name in payload_names(lab, ask)]
     pairs = list(zip(sides, kernels, strict=True))
     jobs = [bench.job(side, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS for side, kernel in pairs]

@@ -32,8 +32,8 @@ def boot_verb(lab: Lab, ask: Ask) -> JobResult:
     """Boot the patched kernel once, verify what was asked of the guest, keep the milestones."""
     _, patched = lab.sides(ask)
     lab.announce(ask)
-    bench = lab.bench(ask, kernel := lab.build(ask, patched))
-    result = run_stage(lab, ask, [bench.job(patched, kernel, None, 1)], "boot")[0]
+    kernel = lab.build(ask, patched)
+    result = run_stage(lab, ask, [lab.bench(ask).job(patched, kernel, None, 1)], "boot")[0]
     for milestone in result.milestones:
         lab.emit(Note(f"boot: {milestone.name} at {milestone.seconds:.2f} s"))
     for case in result.cases:
@@ -56,7 +56,7 @@ def bench_verb(lab: Lab, ask: Ask) -> tuple[Comparison, ...]:
     payloads = [read_payload(lab.root / "payloads", name, lab.cache) for name in payload_names(lab, ask)]
     if ask.kernel:
         kernel = lab.build(ask, patched)
-        bench = lab.bench(ask, kernel)
+        bench = lab.bench(ask)
         run_stage(lab, ask, [bench.job(patched, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS], "bench")
         return ()
     baseline = lab.build(ask, base)

@@ -118,7 +118,8 @@ def check_guest(job: Job, guest: Guest) -> tuple[Case, ...]:
     script = "; ".join(f'echo "$({command})"' for command, _ in asks.values())
     answer = guest.shell.run(script, deadline=Deadline.after(CHECK_S * job.slow)).stdout.splitlines()
     found = dict(zip(asks, [line.strip() for line in answer], strict=False))
-    strangers = [word for word in job.guest.cmdline if word in found.pop("unknown-arguments", "").split()]
+    unknown = [word.strip('",') for word in found.pop("unknown-arguments", "").split()]
+    strangers = [word for word in job.guest.cmdline if word in unknown]
     cases = [_check(name, asks[name][1], found.get(name, "nothing")) for name in ("cpus", "release", "clocksource")]
     return (*cases, _check("unknown-arguments", "none", ", ".join(strangers) or "none"))
 

@@ -26,7 +26,7 @@ def boot_verb(lab: Lab, ask: Ask, rest: Sequence[str], *, keep: bool, gdb: bool,
     _, patched = lab.sides(ask)
     lab.announce(ask)
     kernel = lab.build(ask, patched)
-    bench = lab.bench(ask, kernel)
+    bench = lab.bench(ask)
     directory = lab.ledger.run.path / "kept"
     directory.mkdir()
     plan = BootPlan(
@@ -49,7 +49,7 @@ def _host_root(lab: Lab, ask: Ask, rest: Sequence[str]) -> int:
     _, patched = lab.sides(ask)
     lab.announce(ask)
     kernel = lab.build(ask, patched)
-    return interactive(host_root_argv(kernel.bzimage, rest))
+    return interactive(host_root_argv(kernel.bzimage, rest, kvm=lab.accel(ask).name == "kvm"))
 
 
 def ssh_verb(name: str) -> int:

@@ -181,11 +181,11 @@ class Lab:
             self._ledger.accel = found
         return found
 
-    def bench(self, ask: Ask, kernel: Build) -> Bench:
-        """What the jobs of this command line share."""
+    def bench(self, ask: Ask, baseline: Build | None = None) -> Bench:
+        """What the jobs of this command line share. Only a baseline may prove an accelerator: a patched kernel may be broken."""
         spec = self.guest(ask)
         image = self.image(spec.image)
-        return Bench(self.ledger.run, spec, image, self.accel(ask, kernel, image), self.settings.budget)
+        return Bench(self.ledger.run, spec, image, self.accel(ask, baseline, image), self.settings.budget)
 
 
 def _span(ask: Ask) -> str:
