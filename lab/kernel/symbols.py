@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,5 +116,5 @@ def _addr2line(vmlinux: Path, addresses: Sequence[int]) -> list[str]:
 
 def _place(group: Sequence[str]) -> str:
     """Pairs of function and file:line, innermost first, as one text: `file:line` or `file:line inlined in file:line`."""
-    places = [re.sub(r" \(discriminator \d+\)", "", line).removeprefix("./") for line in group[1::2]]
+    places = [posixpath.normpath(re.sub(r" \(discriminator \d+\)", "", line)) for line in group[1::2]]
     return " inlined at ".join(place for place in places if not place.startswith("??") and not place.endswith(":?"))
