@@ -87,7 +87,7 @@ class Terminal:
             if title:
                 self._say_all(("", title), "bold")
             cells = [[Text(cell) for cell in row] for row in rows]
-            self._out.print(_table(columns, cells, self._out) if cells else "(none)")
+            self._print_table(columns, cells)
 
     def print_results(self, results: Results, where: str | Path) -> None:
         """Everything a run found: builds, boots, tables, failures, time per stage; the last line is the verdict and `where`."""
@@ -111,10 +111,21 @@ class Terminal:
             self._say(f"time: {stages}; {duration(results.seconds)} in all")
         self._say(f"{words.sentence(results)}; report: {where}", STATUS_STYLES[results.status])
 
+    def _print_table(self, columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+        if not rows:
+            self._say("(none)")
+        elif self._out.is_terminal:
+            self._out.print(_table(columns, rows, self._out))
+        else:
+            with self._out.capture() as drawn:
+                self._out.print(_table(columns, rows, self._out))
+            for line in drawn.get().splitlines():
+                self._say(line.rstrip())  # rich pads the last column
+
     def _print_block(self, results: Results, block: Block) -> None:
         self._say_all(("", *words.head(results, block)), "bold")
         cells = [_row(block, row, results) for row in block.rows]
-        self._out.print(_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells, self._out))
+        self._print_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells)
         for row in words.loud(block.rows):
             by_boot = f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}"
             self._say(textwrap.fill(by_boot, PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
