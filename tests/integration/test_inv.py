@@ -35,7 +35,7 @@ case "$*" in
 	[ ! -p "$FAKES/gate" ] || cat "$FAKES/gate" >/dev/null
 	[ ! -e "$FAKES/no-network" ] || { echo 'no route to host' >&2; exit 1; } ;;
 *)
-	flock -n "$FAKES/../check out/.venv.lock" true || echo 'the lock is still held'
+	flock -w 5 "$FAKES/../check out/.venv.lock" true || echo 'the lock is still held'
 	[ "${4:-}" != path ] || echo "$PATH"
 	for word; do echo "<$word>"; done ;;
 esac
