@@ -33,8 +33,7 @@ def rejudged(run: RunDir) -> Results:
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
     rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
     status = worst([*(item.status for item in old.builds), *(job.status for job in results)])
-    options = {"any_more": "--any" in old.command, "strict": "--strict" in old.command}
-    if status is Status.PASS and any(fails(row, **options) for row in rows):
+    if status is Status.PASS and any(fails(row, any_more=old.any_more, strict=old.strict) for row in rows):
         status = Status.FAIL
     code = {Status.PASS: 0, Status.FAIL: 1}.get(status, 3)
     return replace(old, jobs=results, comparisons=rows, status=status, exit=code)

@@ -122,6 +122,8 @@ class Ledger:
             jobs=tuple(sorted(self.jobs, key=lambda job: job.id)),
             comparisons=tuple(self.comparisons),
             findings=tuple(self.findings),
+            any_more=self.any,
+            strict=self.strict,
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)

@@ -27,8 +27,8 @@ SOURCE_BYTES = 1_500_000_000
 REPOSITORY = "repository.git"
 DOWNLOAD_S = 1800.0
 CHUNK = 1 << 20
-NEEDS = {"git": "git", "apt-get": "apt", "dpkg-deb": "dpkg", "xz": "xz-utils"}
-"""Programs this module calls, each with the Debian package that has it."""
+NEEDS = {"git": "git", "xz": "xz-utils"}
+"""Programs this module calls, each with the Debian package that has it; apt-get and dpkg-deb only where the source is a package."""
 
 
 def obtain(spec: SourceSpec, cache: Cache, emit: Emit) -> Source:
