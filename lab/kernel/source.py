@@ -28,7 +28,7 @@ REPOSITORY = "repository.git"
 DOWNLOAD_S = 1800.0
 CHUNK = 1 << 20
 NEEDS = {"git": "git", "xz": "xz-utils"}
-"""Programs this module calls, each with the Debian package that has it; apt-get and dpkg-deb only where the source is a package."""
+"""Programs this module calls, each with its Debian package; apt-get and dpkg-deb only where the source is a package."""
 
 
 def obtain(spec: SourceSpec, cache: Cache, emit: Emit) -> Source:

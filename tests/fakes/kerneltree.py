@@ -158,7 +158,7 @@ AUTHOR = {
 
 def tarball(path: Path, files: Mapping[str, str] = FILES) -> SourceSpec:
     """A tar of the tree at `path`, as what [source] says of it."""
-    with tarfile.open(path, "w:gz") as tar:
+    with tarfile.open(path, "w") as tar:
         for name, text in files.items():
             member = tarfile.TarInfo(f"linux-fake/{name}")
             raw = text.encode()
@@ -172,7 +172,7 @@ def tarball(path: Path, files: Mapping[str, str] = FILES) -> SourceSpec:
 
 def fake_source(directory: Path, cache: Cache, files: Mapping[str, str] = FILES) -> Source:
     """The tree as a Source in `cache`."""
-    return obtain(tarball(directory / "linux-fake.tar.gz", files), cache, silent)
+    return obtain(tarball(directory / "linux-fake.tar", files), cache, silent)
 
 
 def git(directory: Path, *words: str) -> str:
