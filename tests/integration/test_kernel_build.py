@@ -117,9 +117,7 @@ def test_moving_along_a_series_compiles_only_what_differs(lab: Lab) -> None:
 
 
 def test_the_same_build_is_the_same_bytes_in_another_cache(lab: Lab, tmp_path: Path) -> None:
-    other = (
-        Lab(lab.root / "elsewhere-with-another-length") if (lab.root / "elsewhere-with-another-length").mkdir() is None else lab
-    )
+    other = Lab(lab.root / "elsewhere-with-another-length")
 
     one, two = lab.build(), other.build()
 
@@ -182,7 +180,7 @@ def test_the_first_compiler_error_and_the_patch_behind_it(lab: Lab) -> None:
         lab.build(one, two)
 
     assert "fs/read_write.c:9:" in caught.value.message
-    assert "has no member named ‘odd’" in caught.value.message
+    assert "has no member named" in caught.value.message
     assert "last touched by two/0001-two-step-1.patch: fs/read_write.c" in caught.value.message
     assert caught.value.log is not None
     assert "no member named" in caught.value.log.read_text()
