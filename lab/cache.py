@@ -18,6 +18,8 @@ from lab.proc import spawn
 
 KEY_LENGTH = 32
 LOCK_WAIT_S = 3600.0
+NOT_CONTENT = ("locks", "slots", "ccache", "edit")
+"""Directories of the store that hold no finished things: `edit` is the user's own work, ccache prunes itself."""
 
 
 def digest(*parts: str | bytes) -> str:
@@ -135,7 +137,7 @@ class Cache:
         """Everything in the store, least recently used first."""
         found = []
         for kind in sorted(self.root.iterdir()) if self.root.is_dir() else []:
-            if kind.name in ("locks", "slots") or not kind.is_dir():
+            if kind.name in NOT_CONTENT or not kind.is_dir():
                 continue
             for path in kind.iterdir():
                 with suppress(FileNotFoundError):
