@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from lab.model.outcome import Finding
 
 LONGEST = 200
-"""Lines of one splat that are kept."""
+LONGEST_UNTRACED = 40
+"""Lines of one splat that are kept: with a stack trace, and before one came."""
 FUNCTIONS = 5
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
@@ -91,6 +92,8 @@ def parse_klog(text: str, source: str = "console") -> tuple[Finding, ...]:
     findings: list[Finding] = []
     for block in _blocks(lines, source):
         finding = _finding(block)
+        if finding.kind == "oom" and findings and findings[-1].kind == "oom":
+            continue  # one shortage says several things
         if finding.fatal and not any(FRAME.match(line) for line in finding.detail):
             finding = _with_cause(finding, findings)
         findings.append(finding)
@@ -129,7 +132,7 @@ def _blocks(lines: Sequence[str], source: str) -> Iterator[_Block]:
             block = _opened(rule, line, lines[max(0, number - 6) : number], source)
         if block is not None:
             _extend(block, line, rule)
-            if END.search(line) or len(block.lines) >= LONGEST:
+            if END.search(line) or len(block.lines) >= (LONGEST if block.traced else LONGEST_UNTRACED):
                 if block.wanted:
                     yield block
                 block = None

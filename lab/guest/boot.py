@@ -17,7 +17,8 @@ from lab.events import Emit, StageFinished, StageLine, StageStarted
 from lab.formats.klog import parse_klog, parse_kmsg
 from lab.guest.ending import Remains, decoded, died
 from lab.guest.qemu import Wires, qemu_argv
-from lab.guest.ssh import SshShell, connect
+from lab.guest.runtime import CONSOLE, GDB, scratch
+from lab.guest.ssh import OVERDUE, SshShell, connect
 from lab.guest.stall import Pace
 from lab.guest.watch import PANIC, PANIC_GRACE_S, Watch
 from lab.model.machine import Accel, GuestSpec, Image, Instrument
@@ -33,6 +34,7 @@ SILENT_S = 120.0
 CUT_S = 3.0
 """Host seconds in which a guest that cut the connection is expected to show why."""
 ASK_S = 20.0
+DIAGNOSIS_S = 60.0
 ENDLESS_S = 1e9
 KMSG_END = "lab: end of the log"
 FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b")
@@ -57,17 +59,12 @@ class BootPlan:
     gdb: bool = False
     """Whether the guest waits for gdb's `continue`, without any budget; its stub listens in `runtime`."""
     runtime: Path | None = None
-    """Directory for sockets that others attach to; only gdb needs it."""
+    """Directory for sockets that others attach to (console, gdb); None: one that is gone with the guest."""
 
     @property
     def console(self) -> Path:
         """Everything the guest says on its serial console; QEMU writes it."""
         return self.directory / "console.log"
-
-    @property
-    def gdb_socket(self) -> Path | None:
-        """Where gdb attaches."""
-        return self.runtime / "gdb" if self.gdb and self.runtime else None
 
     @property
     def stderr(self) -> Path:
@@ -113,7 +110,8 @@ class Guest:
         script = f"echo '{KMSG_END}' >/dev/kmsg && echo '{KMSG_END}' >/dev/kmsg && sed '/{KMSG_END}$/q' /dev/kmsg"
         done = self.shell.run(script, deadline=Deadline.after(self._plan.stall_budget_s))
         lines, gaps = parse_kmsg(done.stdout)
-        found = [*self._remains.splats(), *decoded(parse_klog("\n".join(lines), "kmsg"), self._plan.symbols)]
+        ours = [line for line in lines if not line.endswith(KMSG_END)]
+        found = [*self._remains.splats(), *decoded(parse_klog("\n".join(ours), "kmsg"), self._plan.symbols)]
         found += [Finding("log-gap", f"kernel log: {gap}", "log-gap:kmsg", fatal=False) for gap in gaps]
         if done.status != 0 or not lines or not lines[-1].endswith(KMSG_END):
             title = f"the kernel log could not be read to its end (status {done.status}): {done.stderr.strip()[:200]}"
@@ -144,22 +142,23 @@ class Guest:
 
     def explain(self, what: str) -> LabError:
         """The error for a conversation with the guest that failed (`what`): what happened to the guest, when that is known."""
-        end = self.watch.wait_end(Deadline.after(CUT_S))
+        overdue = what.endswith(OVERDUE)
+        end = self.watch.wait_end(Deadline.after(0 if overdue else CUT_S))
         if end is None and PANIC in self.watch.console:
             end = self.watch.wait_end(Deadline.after(PANIC_GRACE_S))
         doing = "while a command ran" if self._shell else "at boot"
         if end is not None:
             status = self._process.wait(ASK_S) if end.kind == "exit" else None
             return died(end, status, self.watch.shutdown_reason, self._remains, doing)
-        if "did not end in time" in what:
+        if overdue:
             return self._overdue(what)
         if splats := [found for found in self._remains.splats() if found.kind != "log-gap"]:
             return GuestError(f"{splats[0].title}\nand then: {what}", log=self.console, finding=splats[0])
         return LostGuest(f"the SSH connection broke {doing}, while the guest still runs: {what}", log=self.console)
 
     def _overdue(self, what: str) -> LabError:
-        seen = self.watch.diagnosis(Deadline.after(2 * ASK_S + 20))
-        (found,) = decoded([seen.finding(what, self.watch.last_lines(20))], self._plan.symbols)
+        seen, raw = self.watch.diagnosis(what, Deadline.after(DIAGNOSIS_S))
+        (found,) = decoded([raw], self._plan.symbols)
         if seen.stuck:
             return BootTimeout(f"stall while a command ran: {seen.title}\n{what}", log=self.console, finding=found)
         return GuestError(what, log=self.console, finding=Finding("timeout", what, "timeout:", detail=found.detail, fatal=False))
@@ -193,8 +192,8 @@ class Guest:
         self.watch.expect(self._silent_pace())
 
     def _late(self) -> BootTimeout:
-        seen = self.watch.diagnosis(Deadline.after(2 * ASK_S + 20))
-        raw = seen.finding(f"not ready after {self._plan.boot_budget_s:.0f} s", self.watch.last_lines(20))
+        why = f"not ready after {self._plan.boot_budget_s:.0f} s"
+        _, raw = self.watch.diagnosis(why, Deadline.after(DIAGNOSIS_S))
         (found,) = decoded([raw], self._plan.symbols)
         lines = "\n".join(f"    {line}" for line in found.detail[:40])
         return BootTimeout(f"stall at boot: {found.title}\n{lines}", log=self.console, finding=found)
@@ -240,22 +239,29 @@ def launched(plan: BootPlan) -> Iterator[Guest]:
     """A QEMU under watch, from power-on; it is gone afterwards. `booted` is what most want. Raises HostError."""
     plan.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        pairs = {name: socket.socketpair() for name in ("qmp", "console", "ready")}
-        for pair in pairs.values():
-            for end in pair:
-                stack.callback(end.close)
-        backends = {name: f"socket,fd={theirs.fileno()}" for name, (_, theirs) in pairs.items()}
-        wires = Wires(**backends, gdb=str(plan.gdb_socket or ""))
+        runtime = plan.runtime or stack.enter_context(scratch())
+        (qmp, its_qmp), (ready, its_ready) = socket.socketpair(), socket.socketpair()
+        console = socket.socket(socket.AF_UNIX)
+        console.bind(str(runtime / CONSOLE))
+        console.listen(1)
+        for end in (qmp, its_qmp, ready, its_ready, console):
+            stack.callback(end.close)
+        wires = Wires(
+            console=f"socket,fd={console.fileno()},server=on,wait=off",
+            qmp=f"socket,fd={its_qmp.fileno()}",
+            ready=f"socket,fd={its_ready.fileno()}",
+            gdb=str(runtime / GDB) if plan.gdb else "",
+        )
         argv = _argv(plan, wires)
         (plan.directory / "qemu.argv").write_text(quote(argv) + "\n", encoding="utf-8")
-        plan.console.unlink(missing_ok=True)
+        plan.console.write_bytes(b"")
         stderr = stack.enter_context(plan.stderr.open("wb"))
-        # the sockets' other ends are ours to close: a dead QEMU must look dead
-        process = spawn(argv, stdout=stderr, stderr=stderr, pass_fds=[theirs.fileno() for _, theirs in pairs.values()])
+        theirs = (its_qmp, its_ready, console)
+        process = spawn(argv, stdout=stderr, stderr=stderr, pass_fds=[end.fileno() for end in theirs])
         stack.callback(stop, process)
-        for _, theirs in pairs.values():
-            theirs.close()
-        watch = Watch(process.pid, **{name: ours for name, (ours, _) in pairs.items()}, symbols=plan.symbols)
+        for end in theirs:  # a dead QEMU must look dead
+            end.close()
+        watch = Watch(process.pid, qmp=qmp, ready=ready, log=plan.console, console=runtime / CONSOLE, symbols=plan.symbols)
         stack.callback(watch.close)
         yield Guest(plan, process, watch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from lab.model.outcome import Finding
 from lab.model.ports import Symbols
 
 TAIL = 12
+DULL = re.compile(r"\s*$|\s*</?TASK>|R[A-Z0-9]{2}: |RSP: |RIP: 0033:|Code: |\s*\? |[FC]S: |CR2: |Modules linked in:|---|PKRU")
+"""Lines of a splat that a message does without; the finding and the log have them."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ def _stalled(end: End, remains: Remains, doing: str) -> BootTimeout:
 
 
 def _say(found: Finding, doing: str, remains: Remains) -> str:
-    lines = [f"{found.kind} {doing}: {found.title}", *(f"    {line}" for line in found.detail[:40])]
-    if found.kind != "stall":
+    telling = [line for line in found.detail if line.strip() != found.title and not DULL.match(line)]
+    lines = [f"{found.kind} {doing}: {found.title}", *(f"    {line}" for line in telling[:40])]
+    if not telling:
         lines.append(f"last console lines:\n{remains.last_lines()}")
     return "\n".join(lines)
 

@@ -28,7 +28,7 @@ from lab.model.wire import read_json
 from lab.proc import decode, need, quote, spawn
 
 NEEDS: dict[str, str] = {}
-STATE, PLAN, FAILURE, CONSOLE, KNOWN_HOSTS = "state.json", "plan", "failure", "console", "known_hosts"
+STATE, PLAN, FAILURE, KNOWN_HOSTS = "state.json", "plan", "failure", "known_hosts"
 STOP_S = 20.0
 CONNECT_S = 30.0
 
@@ -202,7 +202,7 @@ def ssh_command(guest: Kept) -> tuple[str, ...]:
 
 def console(guest: Kept) -> None:
     """Attach the terminal to the guest's console until ctrl-]. Raises HostError when the guest is gone."""
-    attach.attach(guest.directory / CONSOLE, f"console of {guest.name}; ctrl-] leaves, the log is {guest.log}")
+    attach.attach(guest.directory / runtime.CONSOLE, f"console of {guest.name}; ctrl-] leaves, the log is {guest.log}")
 
 
 def gdb_line(guest: Kept) -> str:
@@ -211,4 +211,4 @@ def gdb_line(guest: Kept) -> str:
         raise UsageError(f"{guest.name} was booted without a gdb stub", hint="./inv boot --gdb")
     vmlinux = guest.bzimage.with_name("vmlinux")
     symbols = [str(vmlinux)] if vmlinux.is_file() else []
-    return quote(["gdb", *symbols, "-ex", f"target remote {guest.directory / 'gdb'}"])
+    return quote(["gdb", *symbols, "-ex", f"target remote {guest.directory / runtime.GDB}"])

@@ -15,7 +15,7 @@ from lab.deadline import Deadline
 from lab.errors import LabError
 from lab.events import Event, StageLine, silent
 from lab.guest.boot import ENDLESS_S, BootPlan, Guest, launched
-from lab.guest.kept import CONSOLE, FAILURE, KNOWN_HOSTS, PLAN, STATE, Kept
+from lab.guest.kept import FAILURE, KNOWN_HOSTS, PLAN, STATE, Kept
 from lab.model.wire import write_json
 
 NEEDS: dict[str, str] = {}
@@ -48,7 +48,6 @@ def main(directory: Path) -> int:
 
 def _own(guest: Guest, plan: BootPlan, name: str, started: float) -> None:
     assert plan.runtime is not None
-    guest.watch.serve_console(plan.runtime / CONSOLE, Deadline.after(ASK_S))
     if plan.gdb:
         _tell(guest, plan, name, started, "")
     else:

@@ -163,7 +163,7 @@ def version() -> str:
 
 
 def host_root_argv(bzimage: Path, words: Sequence[str], *, kvm: bool) -> Words:
-    """`boot --host-root`: hand a built kernel to virtme-ng, with the host's root seen read-only by the guest; no words: a shell."""
+    """`boot --host-root`: hand a built kernel to virtme-ng, which boots it on the host's root; no words: a shell."""
     accel = () if kvm else ("--disable-kvm",)
     return (need("vng", "boot on the host's root"), "--run", str(bzimage), *accel, *(("--", quote(words)) if words else ()))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.errors import HostError
 
-LOCK = "lock"
+LOCK, CONSOLE, GDB = "lock", "console", "gdb"
 LONGEST_SOCKET = 107
 """Bytes of a UNIX socket's path (unix(7))."""
 
@@ -51,6 +51,17 @@ def claim(place: Path) -> tuple[Path, int]:
         fd = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return directory, fd
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A runtime directory for as long as the block runs; what a kill leaves is removed by whoever asks `living` next."""
+    directory, fd = claim(root())
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(fd)
 
 
 def living(place: Path) -> tuple[Path, ...]:

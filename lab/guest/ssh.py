@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import socket
 import tarfile
 import threading
@@ -23,6 +24,7 @@ USER = "root"
 CHUNK = 1 << 16
 CIPHERS = ("aes128-ctr",)
 """Cheapest for an emulated CPU; nobody listens on the host's loopback."""
+OVERDUE = "did not end in time"
 Read = Callable[[int], bytes]
 Write = Callable[[bytes], object]
 Explain = Callable[[str], LabError]
@@ -56,6 +58,7 @@ class SshShell:
 
     def stream(self, command: str, *, deadline: Deadline, read_stdin: Read, write_stdout: Write, write_stderr: Write) -> int:
         """Run `command` with its three streams connected; its exit status, 128 + n when signal n ended it."""
+        shown = command.strip().partition("\n")[0][:100]
         try:
             channel = self._transport.open_session(timeout=max(1.0, deadline.remaining))
             # a shell killed by a signal has no exit status for paramiko; its child's is 128 + n
@@ -71,10 +74,12 @@ class SshShell:
             if "channel" in locals():
                 channel.close()
         if late():
-            raise self._explain(f"`{command[:200]}` did not end in time")
-        if status < 0:
-            raise self._explain(f"`{command[:200]}` ended without an exit status")
-        return status
+            raise self._explain(f"`{shown}` {OVERDUE}")
+        if status >= 0:
+            return status
+        if not self._transport.is_active():
+            raise self._explain(f"`{shown}` ended without an exit status")
+        return 128 + signal.SIGKILL  # the shell itself was killed; paramiko does not tell by what
 
     def push(self, directory: Path, target: str, *, deadline: Deadline) -> None:
         """Stream the files under a host directory into `target`. Raises GuestError when the guest's tar fails."""

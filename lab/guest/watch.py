@@ -17,6 +17,7 @@ from qemu.qmp import QMPClient, QMPError
 
 from lab.deadline import Deadline
 from lab.errors import LostGuest
+from lab.guest.inotify import drain, growth
 from lab.guest.stall import Diagnosis, Effort, Pace, diagnose, effort_of
 from lab.model.outcome import Finding, Milestone
 from lab.model.ports import Symbols
@@ -30,6 +31,8 @@ PANIC_GRACE_S = 10.0
 """Host seconds a panicking kernel gets to print its trace and reset the machine."""
 DRAIN_S = 2.0
 KEPT_BYTES = 1 << 20
+GROWTH_S = 0.02
+LAST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class End:
 class Watch:
     """Watches QEMU's process, QMP, console and ready port. Methods are called from the thread that owns the guest."""
 
-    def __init__(self, pid: int, *, qmp: socket.socket, console: socket.socket, ready: socket.socket, symbols: Symbols) -> None:
+    def __init__(self, pid: int, *, qmp: socket.socket, ready: socket.socket, log: Path, console: Path, symbols: Symbols) -> None:
         self.started = time.monotonic()
         self.shutdown_reason = ""
         self.console = bytearray()
         self._pid = pid
-        self._ends = {"qmp": qmp, "console": console, "ready": ready}
+        self._ends = {"qmp": qmp, "ready": ready}
+        self._log = log.open("rb", buffering=0)
+        self._growth = growth(log)
+        self._console = console
+        self._panicking = False
         self._symbols = symbols
         self._changed = threading.Condition()
         self._milestones = [Milestone("power-on", 0.0)]
@@ -58,7 +65,6 @@ class Watch:
         self._pace: Pace | None = None
         self._signs = 0
         self._received = 0
-        self._attached: set[asyncio.StreamWriter] = set()
         self._client = QMPClient("lab")
         self._talking = asyncio.Event()
         self._over = asyncio.Event()
@@ -124,13 +130,11 @@ class Watch:
         """A QMP command's answer. Raises LostGuest when QEMU does not give it."""
         return self._call(self._qmp(name, **arguments), f"QMP {name}", deadline)
 
-    def diagnosis(self, deadline: Deadline) -> Diagnosis:
-        """What the guest is doing, asked from outside."""
-        return self._call(diagnose(self, self._symbols), "the diagnosis", deadline)
-
-    def serve_console(self, path: Path, deadline: Deadline) -> None:
-        """Let others attach to the console at a UNIX socket."""
-        self._call(self._serve(path), f"serve {path}", deadline)
+    def diagnosis(self, why: str, deadline: Deadline) -> tuple[Diagnosis, Finding]:
+        """What the guest is doing, asked from outside, and the finding of it."""
+        last = self.last_lines(LAST_LINES)
+        seen = self._call(diagnose(self, self._symbols), "the diagnosis", deadline)
+        return seen, seen.finding(why, last)
 
     def close(self) -> None:
         """End the watcher itself."""
@@ -139,6 +143,8 @@ class Watch:
         self._thread.join()
         for end in self._ends.values():
             end.close()
+        self._log.close()
+        os.close(self._growth)
 
     # -- what a diagnosis calls, inside the loop --------------------------------------------------------------------
 
@@ -150,13 +156,20 @@ class Watch:
         """What the kernel prints after a break and `key` on its serial console, until it is quiet; empty: it did not react."""
         before, last = self._received, time.monotonic()
         await self._qmp("chardev-send-break", id="console")
-        await asyncio.get_running_loop().sock_sendall(self._ends["console"], key.encode())
+        _, writer = await asyncio.open_unix_connection(self._console)
+        writer.write(key.encode())
+        await writer.drain()
+        writer.close()  # at once: a connected reader slower than the guest makes QEMU log bytes twice
         end, size = last + limit_s, before
         while time.monotonic() < min(end, last + quiet_s if size > before else end):
             await asyncio.sleep(0.05)
             if self._received != size:
                 size, last = self._received, time.monotonic()
         return decode(bytes(self.console[-(size - before) :])) if size > before else ""
+
+    def heard(self) -> int:
+        """Bytes the console has said so far."""
+        return self._received
 
     def last_lines(self, count: int) -> tuple[str, ...]:
         """The console's last lines."""
@@ -178,15 +191,13 @@ class Watch:
     async def _main(self) -> None:
         for end in self._ends.values():
             end.setblocking(False)
-        console = asyncio.create_task(self._read_console())
-        tasks = [console, asyncio.create_task(self._read_ready()), asyncio.create_task(self._talk())]
-        tasks += [asyncio.create_task(self._wait_exit(console)), asyncio.create_task(self._keep_time())]
+        self._await_growth()
+        work = (self._read_ready(), self._talk(), self._wait_exit(), self._keep_time())
+        tasks = [asyncio.create_task(each) for each in work]
         await self._over.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in self._attached:
-            writer.close()
         with suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
             await asyncio.wait_for(self._client.disconnect(), DRAIN_S)
 
@@ -200,21 +211,27 @@ class Watch:
         for callback in callbacks:
             callback()
 
-    async def _read_console(self) -> None:
-        loop = asyncio.get_running_loop()
-        panicking = False
-        with suppress(OSError):
-            while chunk := await loop.sock_recv(self._ends["console"], 65536):
-                self.reach("kernel")
-                self.console += chunk
-                self._received += len(chunk)
-                if len(self.console) > 2 * KEPT_BYTES:
-                    del self.console[:KEPT_BYTES]
-                for writer in self._attached:
-                    writer.write(chunk)
-                if not panicking and PANIC in self.console[-len(chunk) - len(PANIC) :]:
-                    panicking = True
-                    loop.call_later(PANIC_GRACE_S, self._finish, End("panic"))
+    def _await_growth(self) -> None:
+        self._loop.add_reader(self._growth, self._console_grew)
+
+    def _console_grew(self) -> None:
+        """Read the console; QEMU writes it byte by byte, so look again only after a while."""
+        self._loop.remove_reader(self._growth)
+        drain(self._growth)
+        self._read_console()
+        self._loop.call_later(GROWTH_S, self._await_growth)
+
+    def _read_console(self) -> None:
+        if not (chunk := self._log.read()):
+            return
+        self.reach("kernel")
+        self.console += chunk
+        self._received += len(chunk)
+        if len(self.console) > 2 * KEPT_BYTES:
+            del self.console[:KEPT_BYTES]
+        if not self._panicking and PANIC in self.console[-len(chunk) - len(PANIC) :]:
+            self._panicking = True
+            self._loop.call_later(PANIC_GRACE_S, self._finish, End("panic"))
 
     async def _read_ready(self) -> None:
         loop, line = asyncio.get_running_loop(), b""
@@ -235,7 +252,7 @@ class Watch:
                 if event["event"] == "SHUTDOWN" and isinstance(data, dict):
                     self.shutdown_reason = str(data.get("reason", ""))
 
-    async def _wait_exit(self, console: asyncio.Task[None]) -> None:
+    async def _wait_exit(self) -> None:
         gone = asyncio.Event()
         fd = os.pidfd_open(self._pid)  # cannot fail: whoever owns the process reaps it after close()
         self._loop.add_reader(fd, gone.set)
@@ -244,7 +261,7 @@ class Watch:
         finally:
             self._loop.remove_reader(fd)
             os.close(fd)
-        await asyncio.wait([console], timeout=DRAIN_S)
+        self._read_console()
         self._finish(End("exit"))
 
     async def _keep_time(self) -> None:
@@ -260,22 +277,11 @@ class Watch:
                 mark = (signs, now)
             elif silence := pace.exceeded(mark[1], now):
                 # a payload that computes in silence must not be disturbed by a sysrq
+                last = self.last_lines(LAST_LINES)
                 seen = await diagnose(self, self._symbols, passive=silence.kind == "busy" and not pace.ends)
                 if seen.stuck or pace.ends:
-                    self._finish(End("stall", silence.text, seen.finding(silence.text, self.last_lines(20))))
+                    self._finish(End("stall", silence.text, seen.finding(silence.text, last)))
                 mark = None
-
-    async def _serve(self, path: Path) -> None:
-        async def attach(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self._attached.add(writer)
-            try:
-                while data := await reader.read(4096):
-                    await asyncio.get_running_loop().sock_sendall(self._ends["console"], data)
-            finally:
-                self._attached.discard(writer)
-                writer.close()
-
-        await asyncio.start_unix_server(attach, path)
 
     async def _qmp(self, name: str, **arguments: object) -> object:
         await self._talking.wait()
