@@ -6,6 +6,7 @@ follows `--` with spaces. Chain and LabProgram mend just that.
 
 from __future__ import annotations
 
+import errno
 import functools
 import inspect
 import os
@@ -21,7 +22,7 @@ from invoke import Collection, Context, Exit, Program, task
 from invoke.exceptions import ParseError
 from invoke.executor import Executor
 
-from lab.errors import LabError, UsageError
+from lab.errors import HostError, LabError, UsageError
 
 if TYPE_CHECKING:
     from lab.campaign.plan import Ask
@@ -192,7 +193,7 @@ class Chain(Executor):
         try:
             self._run(session, self.normalize(tasks))
         except (Exception, KeyboardInterrupt) as caught:  # noqa: BLE001  # whatever it is, the run is closed and reported
-            error = caught
+            error = _hosts_fault(caught)
         code = _finished(session, error)
         if isinstance(error, LabError):
             raise Exit(f"error: {error}", code=code)
@@ -219,12 +220,23 @@ def _finished(session: Session, error: BaseException | None) -> int:
     """Close the session; a second error on the way must not hide the first."""
     try:
         code = session.finish(error)
-    except LabError as second:
+    except (LabError, OSError) as caught:
+        second = _hosts_fault(caught)
+        if not isinstance(second, LabError):
+            raise
         sys.stderr.write(f"error: {second}\n")
         code = second.code
     if isinstance(error, LabError):
         return code or error.code
     return code
+
+
+def _hosts_fault(error: BaseException) -> BaseException:
+    """A full or read-only disk is the host's fault, wherever it was met; anything else is what it is."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        where = f" ({error.filename})" if error.filename else ""
+        return HostError(f"{error.strerror}{where}", hint="./inv du shows what the lab holds, ./inv clean frees it")
+    return error
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -45,6 +45,12 @@ def broken(session: Session, ask: Ask) -> None:
 
 
 @verb()
+def full(session: Session, ask: Ask) -> None:
+    """Disk full."""
+    raise OSError(28, "No space left on device", "/reports/x")
+
+
+@verb()
 def refused(session: Session, ask: Ask) -> None:
     """Refuse."""
     raise PatchError("0001 does not apply", hint="rebase it")
@@ -66,7 +72,7 @@ def line(monkeypatch: pytest.MonkeyPatch, text: str) -> int:
     SEEN.clear()
     argv = ["inv", *text.split()]
     monkeypatch.setattr(sys, "argv", argv)
-    tasks: list[Any] = [build, bench, overview, exec, broken, refused, misused, interrupted]
+    tasks: list[Any] = [build, bench, overview, exec, full, broken, refused, misused, interrupted]
     namespace = Collection(*tasks)
     program: Program = LabProgram(name="lab", binary="inv", executor_class=Chain, namespace=namespace)
     try:
@@ -116,6 +122,7 @@ def test_words_after_two_dashes_pass_through_unchanged(monkeypatch: pytest.Monke
         ("misused thing", 2, "no thing"),
         ("refused", 1, "hint: rebase it"),
         ("broken", 3, "this is a bug of the lab: ZeroDivisionError: oh"),
+        ("full", 3, "No space left on device (/reports/x)"),
         ("interrupted", 130, "interrupted"),
     ],
 )
