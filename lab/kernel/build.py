@@ -86,18 +86,16 @@ def make_line(kconfig: Kconfig, *, repository: Path, commit: str, cache: Cache, 
     """The git, make and vng lines of a build, ready to paste, for --dry-run."""
     slot = Slot(cache.root / "slots" / slot_name(kconfig.name, cc), cache, cc, -1)
     fragment = requested(kconfig)
-    request = slot.root / "request.config"
     plain = clean_environment()
-    settings = [f"{name}={value}" for name, value in slot.environment().items() if plain.get(name) != value]
-    config = ["env", *settings, "make", "-s", fragment.base, f"KCONFIG_ALLCONFIG={request}", *slot.variables()]
+    settings = ["env", *(f"{name}={value}" for name, value in slot.environment().items() if plain.get(name) != value)]
+    index = ["env", f"GIT_INDEX_FILE={slot.root / 'index'}", "git", f"--git-dir={repository}", f"--work-tree={slot.tree}"]
     lines = [
         quote(["mkdir", "-p", slot.tree, slot.root / "home", slot.root / "bin"]),
-        quote(["env", f"GIT_INDEX_FILE={slot.root / 'index'}", "git", f"--git-dir={repository}", f"--work-tree={slot.tree}"])
-        + f" read-tree --reset -u {commit}",
-        f"cat >{quote([request])} <<'END'\n{fragment.text()}END",
+        quote([*index, "read-tree", "--reset", "-u", commit]),
+        f"cat >{quote([slot.request])} <<'END'\n{fragment.text()}END",
         f"cd {quote([slot.tree])}",
-        quote(config),
-        quote(["env", *settings, *_vng(slot, modules=False)]),
+        *(quote([*settings, *argv]) for argv in slot.config_lines(fragment, slot.tree / ".config")),
+        quote([*settings, *_vng(slot, modules="m" in fragment.requests.values())]),
     ]
     return "\n".join(lines)
 

@@ -21,6 +21,7 @@ from lab.proc import CommandError, clean_environment, run
 NEW_SLOT_BYTES = 3_500_000_000
 USED_SLOT_BYTES = 700_000_000
 CONFIG_S = 600.0
+SLOT_WAIT_S = 5 * 3600.0
 EPOCH = "Thu Jan  1 00:00:00 UTC 1970"
 FIXED = {"KBUILD_BUILD_TIMESTAMP": EPOCH, "KBUILD_BUILD_USER": "lab", "KBUILD_BUILD_HOST": "lab", "KBUILD_BUILD_VERSION": "1"}
 """What would make two builds of the same thing differ."""
@@ -48,6 +49,11 @@ class Slot:
         """What make said last; kept when a build fails."""
         return self.root / "make.log"
 
+    @property
+    def request(self) -> Path:
+        """What is asked of Kconfig."""
+        return self.root / "request.config"
+
     def move(self, repository: Path, tree: str) -> None:
         """Make the work tree hold `tree`; files that do not differ keep their time stamps. Raises CommandError."""
         marker = self.root / "moving"
@@ -66,23 +72,22 @@ class Slot:
 
     def resolve(self, fragment: Fragment) -> str:
         """The text of the .config that Kconfig makes of a fragment in this tree. Raises BuildError."""
-        request, resolved = self.root / "request.config", self.root / "resolved.config"
-        request.write_text(fragment.text(), encoding="utf-8")
-        if fragment.base.startswith("all"):
-            self._make(fragment.base, f"KCONFIG_ALLCONFIG={request}", f"KCONFIG_CONFIG={resolved}")
-        else:
-            self._make(fragment.base, f"KCONFIG_CONFIG={resolved}")
-            with resolved.open("a", encoding="utf-8") as file:
-                file.write(fragment.text())
-            self._make("olddefconfig", f"KCONFIG_CONFIG={resolved}")
-        return resolved.read_text(encoding="utf-8")
+        self.request.write_text(fragment.text(), encoding="utf-8")
+        with self.building():
+            for argv in self.config_lines(fragment, self.root / "resolved.config"):
+                try:
+                    run(argv, deadline=Deadline.after(CONFIG_S), cwd=self.tree, env=self.environment())
+                except CommandError as error:
+                    raise BuildError(f"the tree cannot be configured: {error.message}", hint=f"try it in {self.tree}") from error
+        return (self.root / "resolved.config").read_text(encoding="utf-8")
 
-    def _make(self, *words: str) -> None:
-        argv = ["make", "-s", *words, *self.variables()]
-        try:
-            run(argv, deadline=Deadline.after(CONFIG_S), cwd=self.tree, env=self.environment())
-        except CommandError as error:
-            raise BuildError(f"the tree cannot be configured: {error.message}", hint=f"try it in {self.tree}") from error
+    def config_lines(self, fragment: Fragment, into: Path) -> list[list[str]]:
+        """The commands that make a .config of the request. A defconfig takes no KCONFIG_ALLCONFIG: it is appended to."""
+        into_words = [f"KCONFIG_CONFIG={into}", *self.variables()]
+        if fragment.base.startswith("all"):
+            return [["make", "-s", fragment.base, f"KCONFIG_ALLCONFIG={self.request}", *into_words]]
+        append = ["sh", "-c", 'cat "$1" >>"$2"', "append", str(self.request), str(into)]
+        return [["make", "-s", fragment.base, *into_words], append, ["make", "-s", "olddefconfig", *into_words]]
 
     def set_config(self, text: str) -> None:
         """Put .config in place; an equal one keeps its time stamp, so that kbuild has nothing to sync."""
@@ -147,7 +152,9 @@ def slot_name(kconfig: str, cc: str) -> str:
 def hold(cache: Cache, kconfig: str, cc: str, emit: Emit) -> Iterator[Slot]:
     """A slot under its lock, which make inherits: it is held as long as any part of a build runs. Raises HostError."""
     name = slot_name(kconfig, cc)
-    with cache.lock(f"slot-{name}", waiting=lambda text: emit(Note(f"build: {text}"))) as fd:
+    with cache.lock(
+        f"slot-{name}", deadline=Deadline.after(SLOT_WAIT_S), waiting=lambda text: emit(Note(f"build: {text}"))
+    ) as fd:
         yield prepared(cache.root / "slots" / name, cache, cc, fd)
 
 

@@ -335,7 +335,9 @@ def test_what_somebody_changed_in_the_slot_is_put_right(lab: Lab) -> None:
         assert (slot.tree / "init" / "main.c").exists()
 
 
-def test_the_dry_run_lines_can_be_pasted(lab: Lab) -> None:
+@pytest.mark.parametrize("fragment", ["CONFIG_SMP=y\n", "#BASE# x86_64_defconfig\nCONFIG_NET=y\n"])
+def test_the_dry_run_lines_can_be_pasted(lab: Lab, fragment: str) -> None:
+    (lab.kconfigs / "default.config").write_text(fragment)
     tree = lab.tree()
     lines = make_line(lab.kconfig(), repository=tree.repository, commit=tree.commit, cache=lab.cache)
 
