@@ -197,6 +197,11 @@ def _collect(slot: Slot, made: Build, directory: Path) -> None:
     for origin, name in OUTPUTS.items():
         shutil.copyfile(slot.tree / origin, directory / name)
     shutil.copyfile(slot.log, directory / "make.log")
+    if is_modular(parse_dotconfig((directory / "config").read_text(encoding="utf-8"))):
+        (directory / "modules").mkdir()
+        for line in (slot.tree / "modules.order").read_text(encoding="utf-8").split():
+            module = (slot.tree / line).with_suffix(".ko")  # the file lists objects or modules, by release
+            shutil.copyfile(module, directory / "modules" / module.name)
     write_json(directory / "build.json", made)
 
 

@@ -133,3 +133,8 @@ class Build:
     def config(self) -> Path:
         """The resolved .config."""
         return self.directory / "config"
+
+    @property
+    def modules(self) -> Path:
+        """A flat directory of the *.ko files of a kconfig with modules; absent otherwise."""
+        return self.directory / "modules"

@@ -83,6 +83,7 @@ def test_a_build_has_everything_later_stages_need(lab: Lab) -> None:
     assert "vfs_read" in read_symbols(made.system_map, made.vmlinux).functions
     assert (made.directory / "make.log").read_text().count("  CC ") == 2
     assert any("gcc" in line for line in made.toolchain)
+    assert not made.modules.exists()
     assert [event.text for event in lab.events if isinstance(event, StageLine)].count("  LD      vmlinux") == 1
     assert lab.vng_calls()[0].startswith("vng --build --verbose --skip-modules RUSTC=false KCFLAGS=-ffile-prefix-map=")
 
@@ -168,9 +169,11 @@ def test_a_kconfig_over_a_defconfig(lab: Lab) -> None:
 
 def test_modules_are_built_when_there_are_some(lab: Lab) -> None:
     (lab.kconfigs / "default.config").write_text("CONFIG_MODULES=m\n")
-    lab.build()
+
+    made = lab.build()
 
     assert "--skip-modules" not in lab.vng_calls()[0]
+    assert [path.name for path in made.modules.iterdir()] == ["dummy.ko"]
 
 
 def test_the_first_compiler_error_and_the_patch_behind_it(lab: Lab) -> None:
