@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+/* SPDX-License-Identifier: GPL-2.0 */
 /* What cost_plugin.c uses of QEMU's include/qemu/qemu-plugin.h, which no distribution ships, for the API LAB_API stands for. */
 #ifndef COST_API_H
 #define COST_API_H

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+/* SPDX-License-Identifier: GPL-2.0 */
 /* What every virtual CPU is doing, and the instructions it executed doing it; the callbacks that notice a change. */
 #ifndef COST_CONTEXT_H
 #define COST_CONTEXT_H
@@ -139,9 +139,9 @@ static void on_irq(unsigned int vcpu, void *data)
 	push(vcpu, HARD);
 }
 
-static void on_exception(unsigned int vcpu, void *data)
+static void on_exception(unsigned int vcpu, void *fault)
 {
-	faults += data != NULL;
+	faults += !!fault;
 	push(vcpu, EXCEPTION);
 }
 
@@ -229,7 +229,8 @@ static void on_switch(unsigned int vcpu, uint32_t info, uint64_t vaddr, void *da
 {
 	struct cpu *cpu = &cpus[vcpu];
 
-	(void)info, (void)data;
+	(void)info;
+	(void)data;
 	switches++;
 	swap_frames(cpu->task, &cpu->frames, true);
 	cpu->task = vaddr;

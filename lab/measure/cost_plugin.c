@@ -20,105 +20,20 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cost_context.h"
+#include "cost_section.h"
 
 EXPORT int qemu_plugin_version = LAB_API;
 EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
 
-enum place { IRQ_ENTRY, IRQ_STUBS, EXC_ENTRY, FAULT_ENTRY, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, THUNK };
-static const char *const place_names[] = { "irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle",
-					   "syscall", "forked", "thunk" };
+enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, THUNK, PLACES };
+static const char *const place_names[PLACES] = {
+	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "thunk",
+};
+
 static struct { enum place place; uint64_t first, end; } places[128];
 static size_t n_places;
-
-#define COLUMNS 7
-/* Per lap: instructions in TASK, PEER and SOFTIRQ, the further REP steps of these three, whatever else was executed (steps
- * included), faults, and instructions in IDLE. All but the last, less the faults, is what the guest's clock saw.
- */
-static uint64_t (*laps)[COLUMNS], last[COLUMNS];
-static size_t n_laps, room;
-static unsigned int ordinal;
-static const char *const names[CONTEXTS] = { "task", "peer", "softirq", "other", "hardirq", "tail", "idle" };
-static FILE *out;
-
-static void start(unsigned int vcpu, void *data)
-{
-	(void)data;
-	anomalies += open_section;
-	settle_all(vcpu);
-	memset(count, 0, sizeof(count));
-	memset(last, 0, sizeof(last));
-	n_laps = rep_steps = op_rep_steps = faults = irqs = switches = elsewhere = anomalies = 0;
-	measured = cpus[vcpu].task;
-	measured_cpu = vcpu;
-	for (unsigned int i = 0; i < n_cpus; i++)
-		cpus[i].context = context_of(&cpus[i]);
-	open_section = true;
-	fprintf(out, "section %u\n", ordinal);
-	fflush(out);
-}
-
-static void lap(unsigned int vcpu, void *data)
-{
-	(void)data;
-	if (!open_section || cpus[vcpu].task != measured) {
-		anomalies++;
-		return;
-	}
-	settle(vcpu, now(vcpu));
-	if (n_laps == room) {
-		room = room ? 2 * room : 4096;
-		laps = realloc(laps, room * sizeof(*laps));
-		if (!laps)
-			abort();
-	}
-	const uint64_t sum[COLUMNS] = {
-		count[TASK], count[PEER], count[SOFTIRQ], op_rep_steps,
-		count[OTHER] + count[HARDIRQ] + count[TAIL] + rep_steps - op_rep_steps, faults, count[IDLE],
-	};
-	for (int i = 0; i < COLUMNS; i++)
-		laps[n_laps][i] = sum[i] - last[i];
-	memcpy(last, sum, sizeof(last));
-	n_laps++;
-}
-
-static void stop(unsigned int vcpu, void *data)
-{
-	(void)data;
-	if (!open_section || cpus[vcpu].task != measured) {
-		anomalies++;
-		return;
-	}
-	settle_all(vcpu);
-	open_section = false;
-	for (size_t i = 0; i < n_laps; i++) {
-		fputs("lap", out);
-		for (int j = 0; j < COLUMNS; j++)
-			fprintf(out, " %" PRIu64, laps[i][j]);
-		fputc('\n', out);
-	}
-	fprintf(out, "end %u laps %zu", ordinal++, n_laps);
-	for (int i = 0; i < CONTEXTS; i++)
-		fprintf(out, " %s %" PRIu64, names[i], count[i]);
-	fprintf(out, " rep %" PRIu64 " faults %" PRIu64 " irqs %" PRIu64 " switches %" PRIu64 " elsewhere %" PRIu64 " anomalies %" PRIu64 "\n",
-		rep_steps, faults, irqs, switches, elsewhere, anomalies);
-	fflush(out);
-	n_peers = 0;
-	measured = 0;
-}
-
-static void join(unsigned int vcpu, void *data)
-{
-	(void)data;
-	if (n_peers == MAX_PEERS)
-		anomalies++;
-	else
-		peers[n_peers++] = cpus[vcpu].task;
-	flip(vcpu, now(vcpu));
-}
 
 /* A mark is an eight-byte no-op whose displacement spells its code and "BAL": payloads/include/lab.h. */
 static exec_cb mark_of(const unsigned char *code, size_t size)
@@ -164,25 +79,22 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
 	bool entry = vaddr == first;
 	exec_cb cb = NULL;
-	void *data = NULL;
 
 	switch (place) {
-	case IRQ_ENTRY:
+	case IRQ:
 		cb = entry ? on_irq : NULL;
 		break;
-	case IRQ_STUBS:		/* a table of stubs, 8 or, with ENDBR, 16 bytes apart */
+	case STUBS:		/* a table of stubs, 8 or, with ENDBR, 16 bytes apart */
 		cb = vaddr % 8 == 0 && (code[0] == 0x6a || code[0] == 0x68 || code[0] == 0xf3) ? on_irq : NULL;
 		break;
-	case FAULT_ENTRY:
-		data = insn;	/* anything but NULL */
-		/* fall through */
-	case EXC_ENTRY:
+	case FAULT:
+	case EXCEPTION_ENTRY:
 		cb = entry ? on_exception : NULL;
 		break;
 	case TO_USER:
 		cb = entry ? on_to_user : NULL;
 		break;
-	case ENTRY_TEXT:
+	case ENTRY_TEXT:	/* iretq */
 		cb = size == 2 && code[0] == 0x48 && code[1] == 0xcf ? on_iret : NULL;
 		break;
 	case SWITCH:		/* mov disp32(%rsi),%rsp */
@@ -198,17 +110,16 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 	case IDLE_LOOP:
 		cb = entry ? on_idle : NULL;
 		break;
-	case FORKED:
-		data = insn;
-		/* fall through */
 	case SYSCALL:
+	case FORKED:
 		cb = entry ? on_syscall : NULL;
 		break;
 	case THUNK:
+	case PLACES:
 		break;
 	}
 	if (cb)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, NO_REGS, data);
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, NO_REGS, place == FAULT || place == FORKED ? insn : NULL);
 }
 
 static void watch(struct qemu_plugin_insn *insn)
@@ -279,7 +190,7 @@ static int read_places(const char *path)
 	if (!file)
 		return -1;
 	while (fscanf(file, "%15s %" SCNx64 " %" SCNx64, name, &first, &end) == 3) {
-		for (size_t i = 0; i < sizeof(place_names) / sizeof(*place_names); i++) {
+		for (size_t i = 0; i < PLACES; i++) {
 			if (strcmp(name, place_names[i]) || n_places == sizeof(places) / sizeof(*places))
 				continue;
 			places[n_places].place = i;

@@ -39,8 +39,8 @@ typedef bool (*lab_op)(void *context);
 static int lab_case, lab_failed, lab_section;
 
 /* Printf to stdout as a KTAP diagnostic. */
-__attribute__((format(printf, 1, 2), unused))
-static void lab_note(const char *format, ...)
+__attribute__((format(printf, 1, 2)))
+static inline void lab_note(const char *format, ...)
 {
 	va_list args;
 
@@ -51,15 +51,13 @@ static void lab_note(const char *format, ...)
 	putchar('\n');
 }
 
-__attribute__((unused))
-static void lab_plan(int cases)
+static inline void lab_plan(int cases)
 {
 	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
 	printf("KTAP version 1\n1..%d\n", cases);
 }
 
-__attribute__((unused))
-static void lab_result(bool good, const char *name)
+static inline void lab_result(bool good, const char *name)
 {
 	lab_failed += !good;
 	printf("%sok %d %s\n", good ? "" : "not ", ++lab_case, name);
@@ -67,8 +65,8 @@ static void lab_result(bool good, const char *name)
 }
 
 /* The whole plan is void: say why and leave. */
-__attribute__((noreturn, format(printf, 1, 2), unused))
-static void lab_bail(const char *format, ...)
+__attribute__((noreturn, format(printf, 1, 2)))
+static inline void lab_bail(const char *format, ...)
 {
 	va_list args;
 
@@ -80,8 +78,7 @@ static void lab_bail(const char *format, ...)
 	exit(1);
 }
 
-__attribute__((unused))
-static int lab_exit(void)
+static inline int lab_exit(void)
 {
 	return lab_failed ? 1 : 0;
 }
@@ -90,8 +87,7 @@ static int lab_exit(void)
  * One CPU for this task and its children, no page fault on the way, and no preemption by whom it wakes: with SCHED_BATCH
  * tasks hand over to each other when they block, in the fair class, in the same order every time.
  */
-__attribute__((unused))
-static void lab_settle(void)
+static inline void lab_settle(void)
 {
 	struct sched_param none = { 0 };
 	cpu_set_t one;
@@ -138,8 +134,7 @@ static int lab_loop(lab_op op, void *context, int laps, uint64_t *clock)
  * Measure `op`: `warmup` operations are discarded, then `laps` (at most LAB_MAX_LAPS) are counted by the plugin and timed.
  * Prints the section and the clock's samples; returns the number of operations that failed.
  */
-__attribute__((unused))
-static int lab_measure(const char *name, lab_op op, void *context, int warmup, int laps)
+static inline int lab_measure(const char *name, lab_op op, void *context, int warmup, int laps)
 {
 	static uint64_t clock[LAB_MAX_LAPS + 1];
 	int failures = 0;
@@ -164,8 +159,7 @@ static bool lab_empty(void *context)
 }
 
 /* Price the bracket: call it once, first. */
-__attribute__((unused))
-static void lab_calibrate(void)
+static inline void lab_calibrate(void)
 {
 	lab_measure("empty", lab_empty, NULL, 100, 1000);
 }
