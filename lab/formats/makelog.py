@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-COMPILED = re.compile(r"^\s+(?:CC|AS)(?: \[M\])?\s+\S")
+COMPILED = re.compile(r"^\s+(?:CC|AS)(?: \[M\])?\s+(\S+)")
 WARNING = re.compile(r"^(?:\S+:\d+(?::\d+)?: warning: |\S+: warning: objtool: |WARNING: modpost: |warning: \()")
 ERROR = re.compile(r"^(?P<file>[^\s:]+):(?P<line>\d+)(?::\d+)?: (?:fatal )?error: ")
 LINK_ERROR = re.compile(
@@ -43,6 +43,13 @@ def count_compiled(lines: Iterable[str]) -> int:
 def warnings_of(lines: Iterable[str]) -> tuple[str, ...]:
     """Warning lines of compiler, objtool, modpost and Kconfig, each once, in order."""
     return tuple(dict.fromkeys(line for line in lines if WARNING.match(line)))
+
+
+def carried_warnings(before: Iterable[str], lines: Sequence[str]) -> tuple[str, ...]:
+    """Warnings of a tree after a make that compiled a part of it: those known before of what it left alone, and its own."""
+    compiled = {match[1].rpartition(".")[0] for line in lines if (match := COMPILED.match(line))}
+    kept = [line for line in before if line.partition(":")[0].removeprefix("./").rpartition(".")[0] not in compiled]
+    return tuple(dict.fromkeys([*kept, *warnings_of(lines)]))
 
 
 def host_trouble(lines: Iterable[str]) -> str:

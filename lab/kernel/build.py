@@ -14,7 +14,7 @@ from lab.deadline import Deadline
 from lab.errors import BuildError, HostError
 from lab.events import Emit, StageFinished, StageLine, StageStarted
 from lab.formats.dotconfig import parse_dotconfig
-from lab.formats.makelog import BuildFault, count_compiled, first_fault, host_trouble, warnings_of
+from lab.formats.makelog import BuildFault, carried_warnings, count_compiled, first_fault, host_trouble
 from lab.kernel import git
 from lab.kernel.foreign import foreign
 from lab.kernel.kconfig import requested, verify
@@ -116,6 +116,7 @@ def _make(slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], m
         _remember(slot.cache, memo, key)
         return _load(cache_hit, tree)
     slot.set_config(text)
+    known = slot.known_warnings()
     lines = _run_vng(slot, tree, modules=is_modular(resolved), emit=emit)
     if (slot.tree / ".config").read_text(encoding="utf-8") != text:
         raise BuildError(
@@ -129,7 +130,7 @@ def _make(slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], m
         kconfig=kconfig.name,
         kconfig_hash=hashlib.sha256(text.encode()).hexdigest(),
         toolchain=tools,
-        warnings=warnings_of(lines),
+        warnings=carried_warnings(known, lines),
         objects=count_compiled(lines),
         seconds=round(time.monotonic() - begun, 1),
     )
@@ -144,7 +145,6 @@ def cc_flags() -> str:
 
 
 def _run_vng(slot: Slot, tree: Tree, *, modules: bool, emit: Emit) -> list[str]:
-    slot.log.unlink(missing_ok=True)
     lines: list[str] = []
 
     def on_line(line: str) -> None:

@@ -15,6 +15,7 @@ from lab.deadline import Deadline
 from lab.errors import BuildError
 from lab.events import Emit, Note
 from lab.formats.dotconfig import Fragment
+from lab.formats.makelog import carried_warnings
 from lab.kernel import git
 from lab.proc import CommandError, clean_environment, run
 
@@ -94,6 +95,16 @@ class Slot:
         path = self.tree / ".config"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+
+    def known_warnings(self) -> tuple[str, ...]:
+        """Warnings of the objects as they are: on record, or said by the last make, finished or not; takes in its log."""
+        record = self.root / "warnings"
+        known = tuple(record.read_text(encoding="utf-8").splitlines()) if record.exists() else ()
+        if self.log.exists():
+            known = carried_warnings(known, self.log.read_text(encoding="utf-8", errors="backslashreplace").splitlines())
+            record.write_text("".join(f"{line}\n" for line in known), encoding="utf-8")
+            self.log.unlink()
+        return known
 
     @contextmanager
     def building(self) -> Iterator[None]:

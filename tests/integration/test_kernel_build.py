@@ -231,6 +231,10 @@ def test_warnings_are_kept(lab: Lab) -> None:
 
     assert any("look here" in line for line in lab.build(one).warnings)
     assert any("look here" in line for line in lab.build(one).warnings), "also when reused"
+    further = lab.build(one, lab.series("two", CLAMP))
+    assert further.objects == 1
+    assert any("look here" in line for line in further.warnings), "also of objects that were not compiled again"
+    assert not any("look here" in line for line in lab.build(lab.series("three", CLAMP)).warnings)
 
 
 def test_a_config_that_the_build_changes_is_an_error(lab: Lab) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lab.formats.makelog import count_compiled, first_fault, host_trouble, warnings_of
+from lab.formats.makelog import carried_warnings, count_compiled, first_fault, host_trouble, warnings_of
 
 FAILED = """cmd: make bzImage LOCALVERSION=-virtme -j 2
   CALL    scripts/checksyscalls.sh
@@ -50,6 +50,15 @@ def test_objects_and_warnings_are_counted_once() -> None:
     assert count_compiled(FAILED) == 3
     assert warnings_of([*FAILED, *FAILED]) == ("fs/open.c:10:2: warning: unused variable 'x' [-Wunused-variable]",)
     assert warnings_of(["vmlinux.o: warning: objtool: x+0x1: unreachable", "WARNING: modpost: missing description"])
+
+
+def test_warnings_of_what_was_not_compiled_again_are_carried() -> None:
+    before = ["fs/open.c:1:1: warning: a", "./init/main.c:1:1: warning: b", "include/x.h:1:1: warning: c", "WARNING: modpost: d"]
+
+    assert carried_warnings(before, ["  CC      fs/open.o", "fs/open.c:2:1: warning: e"]) == (
+        *before[1:],
+        "fs/open.c:2:1: warning: e",
+    )
 
 
 def test_the_hosts_own_trouble_is_not_the_kernels() -> None:
