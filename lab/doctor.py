@@ -74,15 +74,19 @@ class Distribution:
 def examine(lab: Lab, terminal: Terminal, *, install: bool = False) -> int:
     """The doctor verb: prints every check, installs what is missing where that is allowed; exit code. Raises HostError."""
     needs = collect_needs()
+    checks = _shown(needs, lab, terminal)
+    if missing := missing_programs(needs):
+        provide(missing, needs, option=install)
+        checks = _shown(needs, lab, terminal)
+    return 0 if all(one.ok for one in checks) else HostError.code
+
+
+def _shown(needs: Mapping[str, str], lab: Lab, terminal: Terminal) -> tuple[Check, ...]:
     checks = check(needs, lab.cache, _accel(lab))
     terminal.print_tables(
         [("", ("what", "found", "", "remedy"), [(c.what, c.found, "ok" if c.ok else "NO", c.remedy) for c in checks])]
     )
-    missing = missing_programs(needs)
-    if missing:
-        provide(missing, needs, option=install)
-    others = [one for one in checks if not one.ok and one.what not in missing]
-    return HostError.code if others else 0
+    return checks
 
 
 def ensure(*, option: bool = False) -> None:

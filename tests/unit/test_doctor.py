@@ -258,6 +258,19 @@ def test_a_missing_package_stops_with_the_command(shown: Callable[[dict[str, str
     assert "gadget" in caught.value.hint
 
 
+def test_after_an_install_the_host_is_looked_at_again(
+    shown: Callable[[dict[str, str]], tuple[int, Shown]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "gadget.h"
+    monkeypatch.setattr(doctor, "install", lambda packages, how: there.touch())
+    monkeypatch.setattr(doctor, "_accel", lambda lab: ACCEL if there.exists() else None)
+
+    code, terminal = shown({str(there): "libgadget-dev"})
+
+    assert code == 0
+    assert all(row[2] == "ok" for row in terminal.rows)
+
+
 def test_what_no_package_mends_is_exit_3(
     shown: Callable[[dict[str, str]], tuple[int, Shown]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
