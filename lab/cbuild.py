@@ -11,8 +11,8 @@ from lab.errors import PayloadError
 from lab.proc import CommandError, clean_environment, need, run
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
-NEEDS = {"gcc": "gcc", "make": "make"}
-"""Programs this room calls, each with the Debian package that has it."""
+NEEDS = {"gcc": "gcc", "make": "make", "/usr/include/stdio.h": "libc6-dev"}
+"""What this module compiles with (gcc only recommends the C library's headers), each with the Debian package that has it."""
 
 
 def compiler_id(cc: str = "gcc") -> str:

@@ -153,6 +153,8 @@ def apt_line(packages: Sequence[str]) -> str:
 def install(packages: Sequence[str], how: str) -> None:
     """Run the one command, its output on stderr. Raises HostError carrying it when `how` is empty or it fails."""
     line = apt_line(packages)
+    if how and line.startswith("sudo ") and not shutil.which("sudo"):
+        raise HostError("cannot install packages: not root, and there is no sudo", hint=f"as root: {line.removeprefix('sudo ')}")
     if not how:
         raise HostError(f"missing packages: {' '.join(packages)}", hint=f"{line}   (or LAB_INSTALL=1, or ./inv doctor --install)")
     sys.stderr.write(f"running ({how}): {line}\n")

@@ -27,7 +27,7 @@ from lab.model.outcome import Milestone
 from lab.model.wire import read_json
 from lab.proc import decode, need, quote, spawn
 
-NEEDS: dict[str, str] = {}
+NEEDS = {"ssh": "openssh-client"}
 STATE, PLAN, FAILURE, KNOWN_HOSTS = "state.json", "plan", "failure", "known_hosts"
 STOP_S = 20.0
 CONNECT_S = 30.0

@@ -274,6 +274,17 @@ def test_with_leave_the_one_command_is_run(world: World, words: list[str], env: 
     assert world.log == [*sudo, "apt-get update -q", *sudo, install, "pip"]
 
 
+def test_without_sudo_the_command_is_named_for_root(world: World) -> None:
+    (world.fakes / "bin" / "python3").unlink()
+    (world.fakes / "bin" / "sudo").unlink()
+
+    code, _, err = world.inv("doctor", "--install")
+
+    assert code == 3
+    assert "as root, run: apt-get install -y --no-install-recommends python3 python3-venv\n" in err
+    assert world.log == []
+
+
 def test_an_install_meant_for_the_guest_is_not_leave(world: World) -> None:
     (world.fakes / "bin" / "python3").unlink()
 

@@ -201,6 +201,16 @@ def test_others_go_through_sudo(program: Callable[[str, str], Path], tmp_path: P
     assert (tmp_path / "log").read_text().splitlines()[1] == "apt-get install -y --no-install-recommends gadget"
 
 
+def test_without_sudo_the_command_is_named_for_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(HostError, match="no sudo") as caught:
+        install(["gadget"], "--install")
+
+    assert caught.value.hint == "as root: apt-get install -y --no-install-recommends gadget"
+
+
 def test_a_failing_apt_get_is_an_error(program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     program("apt-get", "exit 100")
