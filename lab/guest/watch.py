@@ -193,11 +193,11 @@ class Watch:
             end.setblocking(False)
         self._await_growth()
         work = (self._read_ready(), self._talk(), self._wait_exit(), self._keep_time())
-        tasks = [asyncio.create_task(each) for each in work]
+        running = [asyncio.create_task(each) for each in work]
         await self._over.wait()
-        for task in tasks:
+        for task in running:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
         with suppress(QMPError, OSError, EOFError, asyncio.TimeoutError):
             await asyncio.wait_for(self._client.disconnect(), DRAIN_S)
 
@@ -288,7 +288,9 @@ class Watch:
         return await self._client.execute(name, dict(arguments))
 
     def _call(self, work: Coroutine[Any, Any, T], what: str, deadline: Deadline) -> T:
+        answer = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result(deadline.remaining)
-        except (QMPError, OSError, TimeoutError, RuntimeError) as error:
-            raise LostGuest(f"QEMU did not answer ({what}): {error or type(error).__name__}") from error
+            return answer.result(deadline.remaining)
+        except (QMPError, OSError, TimeoutError) as error:
+            answer.cancel()
+            raise LostGuest(f"QEMU did not answer ({what}): {str(error) or type(error).__name__}") from error
