@@ -134,6 +134,11 @@ class Task:
     trace: tuple[str, ...]
 
     @property
+    def label(self) -> str:
+        """Name and pid; the kernel calls its first process swapper/0 until it has become /init."""
+        return f"{'init' if self.pid == 1 else self.name} (pid {self.pid})"
+
+    @property
     def place(self) -> str:
         """The function it waits in, below the scheduler's own."""
         found = [match["function"] for line in self.trace if (match := FRAME.match(line)) and not match[1]]
@@ -217,8 +222,8 @@ def _unresponsive(symbols: Symbols, busy: list[tuple[CpuState, ...]]) -> Diagnos
 
 def _blocked(tasks: list[Task]) -> Diagnosis:
     first = min(tasks, key=lambda task: task.pid)
-    stack = [line for task in tasks for line in (f"{task.name} (pid {task.pid}) state {task.state}", *task.trace)]
-    title = f"{first.name} (pid {first.pid}) is in D state in {first.place}()"
+    stack = [line for task in tasks for line in (f"{task.label} state {task.state}", *task.trace)]
+    title = f"{first.label} is in D state in {first.place}()"
     return Diagnosis("blocked", title, first.place, tuple(stack))
 
 
@@ -232,12 +237,12 @@ async def _spinning(probe: Probe, symbols: Symbols, states: tuple[CpuState, ...]
 async def _not_ready(probe: Probe, *, busy: bool) -> Diagnosis:
     listing = parse_tasks(await probe.sysrq("t", SYSRQ_QUIET_S, SYSRQ_LIMIT_S))
     init = next((task for task in listing if task.pid == 1), None)
-    users = [task for task in listing if any("entry_SYSCALL" in line or "do_syscall" in line for line in task.trace)]
-    shown = [line for task in users[:4] for line in (f"{task.name} (pid {task.pid}) state {task.state}", *task.trace)]
+    users = [task for task in listing if task.pid == 1 or any("do_syscall" in line for line in task.trace)]
+    shown = [line for task in users[-4:] for line in (f"{task.label} state {task.state}", *task.trace)]
     state = "is busy" if busy else f"waits in {init.place}()" if init else "is gone"
-    name = init.name if init else "init"
-    title = f"user land never became ready: {name} (pid 1) {state}, last milestone: {probe.last_milestone()}"
-    return Diagnosis("not-ready", title, "", tuple(shown), stuck=False)
+    child = f", {users[-1].label} waits in {users[-1].place}()" if len(users) > 1 and not busy else ""
+    title = f"user land never became ready: init (pid 1) {state}{child}, last milestone: {probe.last_milestone()}"
+    return Diagnosis("not-ready", title, users[-1].place if child else "", tuple(shown), stuck=False)
 
 
 async def _stack(probe: Probe, symbols: Symbols, state: CpuState) -> list[str]:
