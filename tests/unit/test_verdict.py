@@ -133,9 +133,10 @@ def test_counts_want_three_boots() -> None:
     ("base", "patched", "verdict"),
     [
         ((1000.0, 1001.5), (1003.0, 1004.0), Verdict.UNCHANGED),
-        ((1000.0, 1001.5), (1010.0, 1011.0), Verdict.MORE),
-        ((1000.0, 1001.5), (990.0, 989.0), Verdict.FEWER),
-        ((1000.0, 1020.0), (1010.0, 1030.0), Verdict.UNCHANGED),
+        ((1000.0, 1006.0), (1019.0, 1020.0), Verdict.UNCHANGED),
+        ((1000.0, 1001.5), (1030.0, 1031.0), Verdict.MORE),
+        ((1000.0, 1001.5), (970.0, 969.0), Verdict.FEWER),
+        ((1000.0, 1040.0), (1030.0, 1070.0), Verdict.UNCHANGED),
     ],
 )
 def test_totals_speak_when_they_move_by_more_than_they_wobble(
