@@ -53,6 +53,12 @@ def test_wall_mode_without_kvm_is_refused_with_the_evidence() -> None:
         line(replace(SINGLE, mode="wall"))
 
 
+def test_the_slow_calibration_is_left_out_only_where_one_cpu_can_do_without() -> None:
+    assert "nolapic_timer" in line(SINGLE)
+    assert "nolapic_timer" not in line(replace(SINGLE, cpus=2))
+    assert "nolapic_timer" not in line(replace(SINGLE, mode="counts"))
+
+
 def test_only_emulated_mode_is_multi_threaded() -> None:
     assert "thread=multi" in line(replace(SINGLE, mode="emulated"))
 
