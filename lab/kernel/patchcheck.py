@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,10 +75,9 @@ def _extract(source: Source, directory: Path) -> None:
     present = git.git(source.repository, "ls-tree", "--name-only", source.commit, "--", *EXTRACTED).split()
     if git.file_at(source.repository, source.commit, str(SCRIPT)) is None:
         raise SourceError(f"the source {source.release} has no {SCRIPT}", hint="patchcheck works on kernel trees")
-    archive = directory / "tree.tar"
-    git.git(source.repository, "archive", f"--output={archive}", source.commit, "--", *present)
-    with tarfile.open(archive) as tar:
-        tar.extractall(directory, filter="data")
-    archive.unlink()
+    index = directory / ".index"
+    words = (f"--work-tree={directory}", "checkout", "--quiet", source.commit, "--", *present)
+    git.git(source.repository, *words, env={"GIT_INDEX_FILE": str(index)})
+    index.unlink()
     for name in TOP:
         (directory / name).mkdir(exist_ok=True)

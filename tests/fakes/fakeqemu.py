@@ -97,6 +97,7 @@ class Fake:
         self.lock = threading.Lock()
         self.kmsg: list[str] = []
         self.qmp_link: socket.socket | None = None
+        self.negotiated = threading.Event()
         self.port = 0
         for name in ("tmp", "root", "bin", "sys/devices/system/clocksource/clocksource0", "proc/sys/kernel"):
             (self.root / name).mkdir(parents=True)
@@ -200,8 +201,8 @@ class Fake:
     # -- QMP ----------------------------------------------------------------------------------------------------------
 
     def event(self, name: str, **data: Any) -> None:
-        """Tell QMP's client."""
-        if self.qmp_link is not None:
+        """Tell QMP's client, once it has negotiated: no real guest gets anywhere before that."""
+        if self.negotiated.wait(10) and self.qmp_link is not None:
             stamp = {"seconds": int(time.time()), "microseconds": 0}
             self.qmp_link.sendall(json.dumps({"event": name, "data": data, "timestamp": stamp}).encode() + b"\r\n")
 
@@ -217,6 +218,7 @@ class Fake:
             answer = {"return": self.monitor(arguments["command-line"]) if name == "human-monitor-command" else {}}
             named = {"id": message["id"]} if "id" in message else {}
             link.sendall(json.dumps({**answer, **named}).encode() + b"\r\n")
+            self.negotiated.set()
             if name == "quit":
                 self.event("SHUTDOWN", guest=False, reason="host-qmp-quit")
                 self.leave(0)
