@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from lab.model.outcome import Finding
 
 LONGEST = 200
-LONGEST_UNTRACED = 40
+LONGEST_UNTRACED = 100
 """Lines of one splat that are kept: with a stack trace, and before one came."""
 FUNCTIONS = 5
 
 STAMP = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 CUT_HERE = "------------[ cut here ]------------"
-END = re.compile(r"---\[ end (?:trace|Kernel panic)")
+END = re.compile(r"---\[ end (?:trace|Kernel panic)|^={20,}$")
 TRACE = re.compile(r"^(?:Call Trace:|Call trace:|stack backtrace:)")
 FRAME = re.compile(r"^\s*(?P<guess>\? )?(?P<function>[A-Za-z_][\w.]*)\+0x[0-9a-f]+/0x[0-9a-f]+")
 RIP = re.compile(r"^RIP: [0-9a-f]{4}:(?P<function>[A-Za-z_][\w.]*)\+0x[0-9a-f]+")
@@ -28,7 +28,7 @@ NOISE = re.compile(
     r"^(?:dump_stack|show_stack|panic$|__?warn|warn_slowpath|report_bug|handle_bug|exc_|asm_exc_|asm_sysvec|sysvec_|die|__die|oops_"
     r"|page_fault_oops|kasan_|print_report|print_address|check_region|__asan|ubsan|__ubsan|lockdep|__lock_acquire|lock_acquire"
     r"|print_circular|check_noncircular|validate_chain|__might|___might|schedule|__schedule|entry_SYSCALL|do_syscall|x64_sys_call"
-    r"|ret_from_fork|kthread$|bad_area|no_context|mark_lock|print_usage)"
+    r"|mutex_lock|__mutex_lock|ret_from_fork|kthread$|bad_area|no_context|mark_lock|print_usage)"
 )
 
 
@@ -70,8 +70,8 @@ RULES = (
     _rule("oom", r"invoked oom-killer: |Out of memory: Killed|Memory cgroup out of memory"),
     _rule("alloc", r"page allocation failure: order:"),
 )
-BEFORE_TRACE = {"oops": {"bug", "oops", "kasan"}, "oom": {"oom"}, "kasan": {"oops"}, "bug": {"warn", "lockdep"}}
-"""Kinds whose naming line, met before a splat's trace, belongs to that splat of one of these kinds."""
+BEFORE_TRACE = {"oops": {"bug", "kasan"}, "kasan": {"oops"}, "bug": {"warn", "lockdep"}, "warn": {"lockdep"}}
+"""A naming line of the kind on the left, met before the trace of a splat of one of the kinds on the right, belongs to it."""
 KNOWN_NOISE = re.compile(r"FAULT_INJECTION: forcing a failure")
 ASKED_FOR = re.compile(r"sysrq: |task:\S.* state:\S")
 """Traces that somebody asked for: sysrq t, w, l, p."""
@@ -154,7 +154,8 @@ def _opened(rule: Rule | None, line: str, before: Sequence[str], source: str) ->
         return _Block(Rule("warn", TRACE), f"a splat begins, and the {source} log ends or goes on without its name")
     if TRACE.match(line):
         asked = any(ASKED_FOR.search(earlier) for earlier in before)
-        title = f"a stack trace that nothing names: {before[-1].strip() if before else line}"
+        words = [earlier.strip() for earlier in before if not PART.match(earlier)]
+        title = f"a stack trace that nothing names, after: {words[-1] if words else 'nothing'}"
         return _Block(Rule("trace", TRACE), title, wanted=not asked)
     return None
 
@@ -164,8 +165,8 @@ def _belongs(block: _Block, line: str, rule: Rule | None) -> bool:
         return False
     if rule is not None:
         nameless = block.rule.pattern is TRACE and not block.traced
-        same = not block.traced and block.rule.kind in BEFORE_TRACE.get(rule.kind, set())
-        return nameless or same or (rule.kind == block.rule.kind == "panic")
+        akin = rule.kind == block.rule.kind or block.rule.kind in BEFORE_TRACE.get(rule.kind, set())
+        return nameless or (akin and not block.traced) or (rule.kind == block.rule.kind == "panic")
     return not block.traced or bool(PART.match(line) or FRAME.match(line) or END.search(line))
 
 
@@ -184,7 +185,7 @@ def _finding(block: _Block) -> Finding:
 def fingerprint(kind: str, title: str, lines: Sequence[str]) -> str:
     """Kind and first functions of the trace, without those every splat has; without a trace, the title without its numbers."""
     at = [match["function"] for line in lines if (match := RIP.match(line))][:1]
-    start = next((number for number, line in enumerate(lines) if TRACE.match(line)), len(lines))
+    start = next((number for number, line in enumerate(lines) if TRACE.match(line)), 0)
     frames = [match["function"] for line in lines[start:] if (match := FRAME.match(line)) and not match["guess"]]
     named = list(dict.fromkeys(name for name in [*at, *frames] if not NOISE.match(name)))[:FUNCTIONS]
     return ":".join([kind, *(named or [re.sub(r"0x[0-9a-f]+|\d+", "N", title)])])
