@@ -93,12 +93,15 @@ def _tried(bzimage: Path, image: Image, qemu: str) -> Accel:
             with launched(plan) as guest:
                 watch = guest.watch
                 watch.wait("ready", Deadline.after(PROOF_S))
-                reached, end = watch.milestones[-1], watch.end
+                reached, end = watch.milestones, watch.end
         except LabError as error:
             return Accel("tcg", proven=True, evidence=f"KVM does not start: {error.message.splitlines()[0]}", qemu_version=qemu)
         said = plan.stderr.read_text(encoding="utf-8", errors="backslashreplace").strip().splitlines()
-    if reached.name == "ready":
-        return Accel("kvm", proven=True, evidence=f"a kernel booted with KVM in {reached.seconds:.1f} s", qemu_version=qemu)
+    for milestone in reached:
+        if milestone.name == "ready":
+            evidence = f"a kernel booted with KVM in {milestone.seconds:.1f} s"
+            return Accel("kvm", proven=True, evidence=evidence, qemu_version=qemu)
     what = f"QEMU ended: {said[-1] if said else 'without a word'}" if end else f"hung for {PROOF_S:.0f} s"
-    evidence = f"{KVM} opens, but a kernel booted with it came to {reached.name} after {reached.seconds:.1f} s and then {what}"
+    last = reached[-1]
+    evidence = f"{KVM} opens, but a kernel booted with it came to {last.name} after {last.seconds:.1f} s and then {what}"
     return Accel("tcg", proven=True, evidence=evidence, qemu_version=qemu)
