@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,9 @@ def version() -> str:
 
 
 def host_root_argv(bzimage: Path, words: Sequence[str], *, kvm: bool) -> Words:
-    """`boot --host-root`: hand a built kernel to virtme-ng, which boots it on the host's root; no words: a shell."""
+    """`boot --host-root`: hand a built kernel to virtme-ng, which boots it on the host's root; no words: a shell. Raises HostError."""
+    if words and shutil.which("udevadm") is None:
+        raise HostError("`vng --run` finds the ports of a command by udev, which is not on this host", hint="apt-get install udev")
     accel = () if kvm else ("--disable-kvm",)
     return (need("vng", "boot on the host's root"), "--run", str(bzimage), *accel, *(("--", quote(words)) if words else ()))
 

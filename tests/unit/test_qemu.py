@@ -86,3 +86,16 @@ def test_the_dry_run_can_be_pasted() -> None:
     text = qemu.dry_run(SINGLE, TCG, bzimage=Path("my bzImage"), initrd=Path("i"))
     assert "'my bzImage'" in text
     assert "fd=" not in text
+
+
+def test_a_command_on_the_hosts_root_needs_udev_and_a_shell_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    vng, udevadm = tmp_path / "vng", tmp_path / "udevadm"
+    vng.touch(0o755)
+
+    assert qemu.host_root_argv(Path("bzImage"), (), kvm=True) == (str(vng), "--run", "bzImage")
+    with pytest.raises(HostError, match="udev"):
+        qemu.host_root_argv(Path("bzImage"), ("true",), kvm=True)
+
+    udevadm.touch(0o755)
+    assert qemu.host_root_argv(Path("bzImage"), ("echo", "a b"), kvm=False)[-3:] == ("--disable-kvm", "--", "echo 'a b'")
