@@ -166,9 +166,9 @@ def version() -> str:
 
 
 def host_root_argv(bzimage: Path, words: Sequence[str], *, kvm: bool) -> Words:
-    """`boot --host-root`: hand a built kernel to virtme-ng, which boots it on the host's root; no words: a shell. Raises HostError."""
+    """`boot --host-root`: virtme-ng boots a built kernel on the host's root; no words: a shell. Raises HostError."""
     if words and shutil.which("udevadm") is None:
-        raise HostError("`vng --run` finds the ports of a command by udev, which is not on this host", hint="apt-get install udev")
+        raise HostError("`vng --run` finds a command's ports by udev, which is not on this host", hint="apt-get install udev")
     accel = () if kvm else ("--disable-kvm",)
     return (need("vng", "boot on the host's root"), "--run", str(bzimage), *accel, *(("--", quote(words)) if words else ()))
 
