@@ -72,6 +72,20 @@ RULES = (
 )
 BEFORE_TRACE = {"oops": {"bug", "kasan"}, "kasan": {"oops"}, "bug": {"warn", "lockdep"}, "warn": {"lockdep"}}
 """A naming line of the kind on the left, met before the trace of a splat of one of the kinds on the right, belongs to it."""
+TAINTS = {
+    1: "F: a module was forced to load",
+    2: "S: the CPUs are out of specification",
+    3: "R: a module was forced to unload",
+    4: "M: a machine check",
+    5: "B: a bad page",
+    6: "U: user land asked for it",
+    7: "D: the kernel died (oops or BUG)",
+    8: "A: an ACPI table was overridden",
+    9: "W: a warning",
+    11: "I: firmware trouble",
+    14: "L: a soft lockup",
+}
+"""What bits of the taint mask mean trouble; the others say where modules come from, or that a test ran (N: KUnit)."""
 KNOWN_NOISE = re.compile(r"FAULT_INJECTION: forcing a failure")
 ASKED_FOR = re.compile(r"sysrq: |task:\S.* state:\S")
 """Traces that somebody asked for: sysrq t, w, l, p."""
@@ -117,6 +131,11 @@ def parse_kmsg(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         expected = number + 1
         lines.append(re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), head[4]))
     return tuple(lines), tuple(gaps)
+
+
+def parse_taint(number: int) -> str:
+    """The flags of /proc/sys/kernel/tainted (Documentation/admin-guide/tainted-kernels.rst) that tell of trouble, in words."""
+    return ", ".join(words for bit, words in TAINTS.items() if number >> bit & 1)
 
 
 def _blocks(lines: Sequence[str], source: str) -> Iterator[_Block]:

@@ -40,10 +40,10 @@ def _join(link: socket.socket) -> None:
                     return
                 os.write(1, data)
             else:
-                keys = os.read(0, 4096)
-                if LEAVE in keys or not keys:
-                    return
+                keys, leave, _ = os.read(0, 4096).partition(LEAVE)
                 link.sendall(keys)
+                if leave or not keys:
+                    return
 
 
 @contextmanager

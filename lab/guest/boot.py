@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from lab.deadline import Deadline
-from lab.errors import BootTimeout, GuestError, LabError, LostGuest
+from lab.errors import BootTimeout, GuestError, HostError, LabError, LostGuest
 from lab.events import Emit, StageFinished, StageLine, StageStarted
-from lab.formats.klog import parse_klog, parse_kmsg
 from lab.guest.ending import Remains, decoded, died
 from lab.guest.qemu import Wires, qemu_argv
 from lab.guest.runtime import CONSOLE, GDB, scratch
@@ -107,16 +107,10 @@ class Guest:
         """
         # the marker ends the read: /dev/kmsg has no end of file
         # twice: sed reads one line ahead
-        script = f"echo '{KMSG_END}' >/dev/kmsg && echo '{KMSG_END}' >/dev/kmsg && sed '/{KMSG_END}$/q' /dev/kmsg"
-        done = self.shell.run(script, deadline=Deadline.after(self._plan.stall_budget_s))
-        lines, gaps = parse_kmsg(done.stdout)
-        ours = [line for line in lines if not line.endswith(KMSG_END)]
-        found = [*self._remains.splats(), *decoded(parse_klog("\n".join(ours), "kmsg"), self._plan.symbols)]
-        found += [Finding("log-gap", f"kernel log: {gap}", "log-gap:kmsg", fatal=False) for gap in gaps]
-        if done.status != 0 or not lines or not lines[-1].endswith(KMSG_END):
-            title = f"the kernel log could not be read to its end (status {done.status}): {done.stderr.strip()[:200]}"
-            found.append(Finding("log-gap", title, "log-gap:unread", fatal=False))
-        return tuple({item.fingerprint: item for item in reversed(found)}.values())[::-1]
+        mark = f"echo '{KMSG_END}' >/dev/kmsg"
+        script = f"{mark} && {mark} && sed '/{KMSG_END}$/q' /dev/kmsg && cat /proc/sys/kernel/tainted /proc/sys/kernel/printk"
+        done = self.shell.run(script, deadline=Deadline.after(max(ASK_S, self._plan.stall_budget_s)))
+        return self._remains.findings(done, KMSG_END)
 
     @contextmanager
     def expect_progress(self, busy_s: float, idle_s: float) -> Iterator[None]:
@@ -237,7 +231,6 @@ def booted(plan: BootPlan, emit: Emit) -> Iterator[Guest]:
 @contextmanager
 def launched(plan: BootPlan) -> Iterator[Guest]:
     """A QEMU under watch, from power-on; it is gone afterwards. `booted` is what most want. Raises HostError."""
-    plan.directory.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         runtime = plan.runtime or stack.enter_context(scratch())
         (qmp, its_qmp), (ready, its_ready) = socket.socketpair(), socket.socketpair()
@@ -253,9 +246,7 @@ def launched(plan: BootPlan) -> Iterator[Guest]:
             gdb=str(runtime / GDB) if plan.gdb else "",
         )
         argv = _argv(plan, wires)
-        (plan.directory / "qemu.argv").write_text(quote(argv) + "\n", encoding="utf-8")
-        plan.console.write_bytes(b"")
-        stderr = stack.enter_context(plan.stderr.open("wb"))
+        stderr = stack.enter_context(_fresh_files(plan, argv))
         theirs = (its_qmp, its_ready, console)
         process = spawn(argv, stdout=stderr, stderr=stderr, pass_fds=[end.fileno() for end in theirs])
         stack.callback(stop, process)
@@ -264,6 +255,17 @@ def launched(plan: BootPlan) -> Iterator[Guest]:
         watch = Watch(process.pid, qmp=qmp, ready=ready, log=plan.console, console=runtime / CONSOLE, symbols=plan.symbols)
         stack.callback(watch.close)
         yield Guest(plan, process, watch)
+
+
+def _fresh_files(plan: BootPlan, argv: tuple[str, ...]) -> IO[bytes]:
+    """qemu.argv, an empty console.log, and qemu.err, open."""
+    try:
+        plan.directory.mkdir(parents=True, exist_ok=True)
+        (plan.directory / "qemu.argv").write_text(quote(argv) + "\n", encoding="utf-8")
+        plan.console.write_bytes(b"")
+        return plan.stderr.open("wb")
+    except OSError as error:
+        raise HostError(f"cannot write into {plan.directory}: {error.strerror}", hint="./inv du; ./inv clean") from error
 
 
 def _argv(plan: BootPlan, wires: Wires) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import BootTimeout, GuestError, LostGuest
-from lab.formats.klog import parse_klog
+from lab.formats.klog import parse_klog, parse_kmsg, parse_taint
 from lab.guest.watch import End
 from lab.model.outcome import Finding
-from lab.model.ports import Symbols
+from lab.model.ports import Completed, Symbols
 
 TAIL = 12
+PRINTED = re.compile(r"^[0-6],\d+,\d+,[^;]*;([^\\\n]*[^\\\s])$", re.MULTILINE)
+"""Records of /dev/kmsg that come from the kernel (facility 0) at a level that loglevel=7 shows on the console."""
 DULL = re.compile(r"\s*$|\s*</?TASK>|R[A-Z0-9]{2}: |RSP: |RIP: 0033:|Code: |\s*\? |[FC]S: |CR2: |Modules linked in:|---|PKRU")
 """Lines of a splat that a message does without; the finding and the log have them."""
 
@@ -31,9 +33,24 @@ class Remains:
         """What the kernel's log on the console complains of, with decoded stacks; an unreadable log is a finding."""
         text = read_text(self.console)
         if "Linux version" not in text:
-            gap = f"the console log holds no kernel log ({len(text)} characters)"
-            return (Finding("log-gap", gap, "log-gap:console", fatal=False),)
+            return (_gap(f"the console log holds no kernel log ({len(text)} characters)", "console"),)
         return decoded(parse_klog(text, "console"), self.symbols)
+
+    def findings(self, kmsg: Completed, marker: str) -> tuple[Finding, ...]:
+        """Console and kmsg together, each complaint once. `kmsg`: /dev/kmsg up to `marker`, then sysctls tainted and printk."""
+        records, mask, printk = (*kmsg.stdout.rstrip().rsplit("\n", 2), "", "")[:3]
+        lines, gaps = parse_kmsg(records)
+        ours = [line for line in lines if not line.endswith(marker)]
+        found = [*self.splats(), *decoded(parse_klog("\n".join(ours), "kmsg"), self.symbols)]
+        found += [_gap(f"kernel log: {gap}", "kmsg") for gap in gaps]
+        if kmsg.status != 0 or not lines or not lines[-1].endswith(marker) or not mask.isdigit():
+            found.append(_gap(f"the kernel log could not be read (status {kmsg.status}): {kmsg.stderr.strip()[:200]}", "unread"))
+        elif taints := parse_taint(int(mask)):
+            found.append(Finding("taint", f"the kernel is tainted: {taints}", f"taint:{mask}", fatal=False))
+        shown = PRINTED.findall(records) if printk.startswith("7") else []
+        if shown and shown[-1] not in read_text(self.console):
+            found.append(_gap(f"the console log lacks what the kernel printed last: {shown[-1]}", "console-end"))
+        return tuple({item.fingerprint: item for item in reversed(found)}.values())[::-1]
 
     def last_lines(self, count: int = TAIL) -> str:
         """The console's last lines, indented."""
@@ -43,6 +60,10 @@ class Remains:
     def complaint(self) -> str:
         """What QEMU wrote to its standard error."""
         return "\n".join(f"    {line}" for line in read_text(self.stderr).splitlines()[-TAIL:])
+
+
+def _gap(title: str, which: str) -> Finding:
+    return Finding("log-gap", title, f"log-gap:{which}", fatal=False)
 
 
 def read_text(path: Path) -> str:
@@ -87,7 +108,7 @@ def _stalled(end: End, remains: Remains, doing: str) -> BootTimeout:
 
 
 def _say(found: Finding, doing: str, remains: Remains) -> str:
-    telling = [line for line in found.detail if line.strip() != found.title and not DULL.match(line)]
+    telling = [line for line in found.detail if line.strip() != found.title and (found.kind == "stall" or not DULL.match(line))]
     lines = [f"{found.kind} {doing}: {found.title}", *(f"    {line}" for line in telling[:40])]
     if not telling:
         lines.append(f"last console lines:\n{remains.last_lines()}")

@@ -6,13 +6,14 @@ It behaves as the word `fake=NAME[,NAME...]` of -append says, or the first line 
     warn, oops       the same, with a splat at boot    die      QEMU ends with status 1
     panic            the kernel panics at boot         reset    the guest reboots by itself
     panic-later      ... when a command holds `panic`  mute     not a byte on the console
+    spin-later       ... when one holds `spin`         cutlog   the console log loses its end
     spin             a CPU spins, interrupts off       blocked  init in D state; the guest sleeps
     never            init sleeps, never ready          noquit   does not obey QMP's quit
     nosshd           ready, but nobody answers         cut=N    connections are cut after N seconds
     gap              /dev/kmsg lost records            release=R  what uname -r says (default 6.12.0-fake)
 
-Commands are run by the host's sh with the guest's /tmp, /root, /sys, /dev/kmsg and /proc/sys/kernel/tainted moved into the
-scratch directory.
+Commands are run by the host's sh with the guest's /tmp, /root, /sys, /dev/kmsg and /proc/sys/kernel/{tainted,printk} moved
+into the scratch directory.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
-MOVED = re.compile(r"(?<![\w./])/(?=(?:tmp|root|sys|proc/sys/kernel/tainted)\b)")
+MOVED = re.compile(r"(?<![\w./])/(?=(?:tmp|root|sys|proc/sys/kernel/(?:tainted|printk))\b)")
 TASK = """\
 [   30.000000] task:{name}            state:{state} stack:0     pid:1     tgid:1     ppid:0      flags:0x00004002
 [   30.000001] Call Trace:
@@ -102,7 +103,9 @@ class Fake:
         for name in ("tmp", "root", "bin", "sys/devices/system/clocksource/clocksource0", "proc/sys/kernel"):
             (self.root / name).mkdir(parents=True)
         (self.root / "sys/devices/system/clocksource/clocksource0/current_clocksource").write_text("tsc\n")
-        (self.root / "proc/sys/kernel/tainted").write_text("0\n")
+        taint = sum(bit for word, bit in {"warn": 1 << 9, "oops": 1 << 7}.items() if word in self.words)
+        (self.root / "proc/sys/kernel/tainted").write_text(f"{taint}\n")
+        (self.root / "proc/sys/kernel/printk").write_text("7\t4\t1\t7\n")
         self._program("uname", f"echo {self.words.get('release', '6.12.0-fake')}")
         self._program("nproc", f"echo {self.option('-smp')}")
         number = f"$(($(tail -n1 {self.root}/kmsg | cut -d, -f2) + 1))"
@@ -140,7 +143,8 @@ class Fake:
         with self.lock, self.console_log.open("a") as log:
             for line in text.splitlines():
                 stamp = time.monotonic() % 1000
-                log.write(f"[{stamp:12.6f}] {line}\n")
+                if "cutlog" not in self.words or not self.kmsg:
+                    log.write(f"[{stamp:12.6f}] {line}\n")
                 number = len(self.kmsg) + (5 if "gap" in self.words and len(self.kmsg) > 2 else 0)
                 self.kmsg.append(f"6,{number},{int(stamp * 1e6)},-;{line}")
         (self.root / "kmsg").write_text("\n".join(self.kmsg) + "\n")
@@ -258,6 +262,8 @@ class Fake:
         """Run a command of the guest on the host and hand its streams over."""
         if "panic-later" in self.words and "panic" in command:
             self.panic()
+        while "spin-later" in self.words and "spin" in command:
+            self.words["spin"] = ""
         moved = MOVED.sub(f"{self.root}/", command)
         moved = re.sub(r"echo '([^']*)' >/dev/kmsg", rf"{self.root}/bin/to-kmsg '\1'", moved)
         moved = moved.replace("/dev/kmsg", f"{self.root}/kmsg")

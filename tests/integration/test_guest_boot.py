@@ -11,7 +11,7 @@ import pytest
 from fakeguest import fake_image, fake_plan, use_fake_qemu
 
 from lab.deadline import Deadline
-from lab.errors import BootTimeout, GuestError, LabError, LostGuest
+from lab.errors import BootTimeout, GuestError, HostError, LabError, LostGuest
 from lab.events import silent
 from lab.guest.boot import Guest, booted
 from lab.model.machine import Image
@@ -158,7 +158,25 @@ def test_findings_name_each_splat_once_and_gaps_too(tmp_path: Path, image: Image
         ("warn", "warn:fake_warn:fake_caller"),
         ("oops", "oops:fake_oops:fake_caller"),
         ("log-gap", "log-gap:kmsg"),
+        ("taint", "taint:640"),
     ]
+
+
+def test_a_console_log_that_lost_its_end_is_a_finding(tmp_path: Path, image: Image) -> None:
+    with fake_guest(tmp_path, image, "cutlog") as guest:
+        (found,) = guest.findings()
+    assert found.fingerprint == "log-gap:console-end"
+
+
+def test_a_payload_that_stops_the_cpu_is_a_stall(tmp_path: Path, image: Image) -> None:
+    with pytest.raises(BootTimeout, match=r"fake_spin\(\) with interrupts off"), fake_guest(tmp_path, image, "spin-later") as guest:
+        guest.shell.run("spin", deadline=soon())
+
+
+def test_a_place_that_cannot_be_written_is_the_hosts_fault(tmp_path: Path, image: Image) -> None:
+    (tmp_path / "job").write_text("a file where the directory should be")
+    with pytest.raises(HostError, match="cannot write into"), fake_guest(tmp_path, image):
+        pass
 
 
 def test_quit_says_when_qemu_does_not_obey(tmp_path: Path, image: Image) -> None:
