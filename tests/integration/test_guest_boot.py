@@ -168,8 +168,11 @@ def test_a_console_log_that_lost_its_end_is_a_finding(tmp_path: Path, image: Ima
     assert found.fingerprint == "log-gap:console-end"
 
 
-def test_a_payload_that_stops_the_cpu_is_a_stall(tmp_path: Path, image: Image) -> None:
-    with pytest.raises(BootTimeout, match=r"fake_spin\(\) with interrupts off"), fake_guest(tmp_path, image, "spin-later") as guest:
+def test_a_payload_that_stops_a_cpu_stalls(tmp_path: Path, image: Image) -> None:
+    with (
+        pytest.raises(BootTimeout, match=r"fake_spin\(\) with interrupts off"),
+        fake_guest(tmp_path, image, "spin-later") as guest,
+    ):
         guest.shell.run("spin", deadline=soon())
 
 
