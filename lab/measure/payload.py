@@ -48,6 +48,8 @@ class Declaration:
     timeout_s: float = 300.0
     article: str = ""
     instrument: bool = True
+    leaks: dict[str, str] = field(default_factory=dict)
+    """Row -> what leaks into its count, for rows that are known to wobble between boots of one kernel."""
 
 
 def list_payloads(payloads: Path) -> tuple[str, ...]:
@@ -79,6 +81,7 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
         timeout_s=declared.timeout_s,
         article=declared.article,
         instrument=declared.instrument,
+        leaks=declared.leaks,
     )
 
 
@@ -99,6 +102,7 @@ def check_declaration(declared: Declaration, name: str, origin: str) -> None:
     except (KeyError, IndexError, ValueError) as error:
         problems.append(f"metrics: a name holds a field that is not under [variants]: {error}")
     else:
+        problems += [f"leaks: there is no metric `{item}`" for item in declared.leaks if item not in names]
         twice = sorted({item for item in names if names.count(item) > 1})
         problems += [f"metrics: `{item}` is declared twice" for item in twice]
     wild = [metric.name for metric in declared.metrics if not 0 <= metric.min_effect < 1]

@@ -64,7 +64,7 @@ def _exact(base: Values, patched: Values) -> tuple[Verdict, str]:
         return Verdict.MORE, ""
     if min(base) - max(patched) > spread:
         return Verdict.FEWER, ""
-    return Verdict.WOBBLE, f"boots of one side differ by up to {spread:g}, the sides by no more: something leaks into the count"
+    return Verdict.WOBBLE, f"boots of one side differ by up to {spread:g}, the sides by no more"
 
 
 def _counts(metric: Metric, base: Values, patched: Values, *, material: bool) -> tuple[Verdict, str]:
@@ -140,6 +140,8 @@ def _compare(spec: PayloadSpec, metric: Metric, base: _Side, patched: _Side) -> 
     verdict, delta, material, note = judge(metric, *values)
     if gaps := "; ".join(filter(None, (base.gaps(metric), patched.gaps(metric)))):
         verdict, material, note = Verdict.INCONCLUSIVE, False, gaps
+    if verdict is Verdict.WOBBLE:
+        note += f"; {spec.leaks.get(metric.name, 'the leak is not known')}"
     one = next(iter((*base.jobs, *patched.jobs)), None)
     spreads = _spread(values[0]), _spread(values[1])
     return Comparison(

@@ -35,6 +35,8 @@ class PayloadSpec:
     article: str = ""
     instrument: bool = True
     """Whether the cost plugin counts between its marks."""
+    leaks: dict[str, str] = field(default_factory=dict)
+    """Rows that are known to wobble from boot to boot, each with what leaks into its count."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _heading(results: Results, block: Block) -> str:
 
 def _table(block: Block) -> str:
     ranks = {word: rank for rank, word in enumerate(words.LOUD)}
-    rows = sorted(block.rows, key=lambda row: ranks.get(row.verdict, len(ranks)))
+    rows = sorted(block.shown, key=lambda row: ranks.get(row.verdict, len(ranks)))
     head = ["row", "base", "patched", "delta", "ratio", "verdict"]
     cells = [
         [
@@ -85,6 +85,8 @@ def _notes(block: Block) -> str:
     lines = [_wrap(_plain(f"- {block.label(row)}, {row.verdict} by boot: {words.by_boot(row)}"), "  ") for row in loud]
     if any(not row.material for row in loud if row.verdict in (Verdict.MORE, Verdict.FEWER)):
         lines.append(f"- \\* under the metric's {100 * min(row.min_effect for row in loud):g} %")
+    if block.folded:
+        lines.append(_wrap(f"- {block.folded}", "  "))
     return "\n".join([_costs(block.rows), "", *lines]).rstrip()
 
 

@@ -124,8 +124,10 @@ class Terminal:
 
     def _print_block(self, results: Results, block: Block) -> None:
         self._say_all(("", *words.head(results, block)), "bold")
-        cells = [_row(block, row, results) for row in block.rows]
+        cells = [_row(block, row, results) for row in block.shown]
         self._print_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells)
+        if block.folded:
+            self._say(block.folded)
         for row in words.loud(block.rows):
             by_boot = f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}"
             self._say(textwrap.fill(by_boot, PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))

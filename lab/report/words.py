@@ -29,6 +29,21 @@ class Block:
     rows: tuple[Comparison, ...]
 
     @property
+    def shown(self) -> tuple[Comparison, ...]:
+        """The rows worth a line: an info row that says UNCHANGED says nothing."""
+        return tuple(row for row in self.rows if row.kind != "info" or row.verdict is not Verdict.UNCHANGED)
+
+    @property
+    def folded(self) -> str:
+        """What is said of the others, or nothing."""
+        count = len(self.rows) - len(self.shown)
+        return (
+            f"{count} rows `.total` (all that was executed, ticks and other tasks too) UNCHANGED; see results.json"
+            if count
+            else ""
+        )
+
+    @property
     def unit(self) -> str:
         """The unit when all rows share one, else the empty string: each row then names its own."""
         units = {row.unit for row in self.rows}

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakeguest import fake_image, fake_plan, use_fake_qemu
+from fakeguest import FAKES, fake_image, fake_plan, use_fake_qemu
 
 from lab.deadline import Deadline
 from lab.errors import BootTimeout, GuestError, HostError, LabError, LostGuest
 from lab.events import silent
+from lab.guest import runtime
 from lab.guest.boot import Guest, booted
 from lab.model.machine import Image
 
@@ -192,3 +196,33 @@ def test_a_strange_host_key_is_refused(tmp_path: Path, image: Image) -> None:
     other.write_text("ssh-ed25519 AAAAnotthekey\n")
     wrong = Image(image.name, image.hash, image.initrd, image.ssh_key, other)
     assert "its host key is not the image's" in failure_of(tmp_path, wrong, "ready").message
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from fakeguest import FAKES, fake_image, fake_plan
+from lab.guest.boot import booted
+place = Path(sys.argv[1])
+with booted(fake_plan(place, fake_image(place / "cache"), "never"), lambda event: print(event, flush=True)):
+    pass
+"""
+
+
+@pytest.mark.parametrize(("number", "leaves"), [(signal.SIGINT, 0), (signal.SIGKILL, 1)])
+def test_qemu_goes_with_us_however_we_go(tmp_path: Path, number: signal.Signals, leaves: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(FAKES)}
+    words = [sys.executable, "-c", PROGRAM, tmp_path]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as lab:
+        assert lab.stdout
+        for line in lab.stdout:
+            if "init after" in line:
+                break
+        (qemu,) = (int(word) for word in Path(f"/proc/{lab.pid}/task/{lab.pid}/children").read_text().split())
+        gone = os.pidfd_open(qemu)
+        lab.send_signal(number)
+        lab.wait()
+        assert select.select([gone], [], [], 30)[0], "QEMU outlived the lab"
+        os.close(gone)
+    assert len([path for path in (tmp_path / "lab").iterdir() if path.is_dir()]) == leaves
+    assert runtime.living(tmp_path / "lab") == ()
