@@ -80,6 +80,8 @@ def died(end: End, status: int | None, reason: str, remains: Remains, doing: str
     """The error for a guest that is over; `status` is QEMU's, `reason` that of its SHUTDOWN event, `doing` what was under way."""
     if end.kind == "stall":
         return _stalled(end, remains, doing)
+    if end.kind == "fault":
+        return LostGuest(f"the lab lost sight of the guest {doing}: {end.text}", log=remains.console)
     splats = [found for found in remains.splats() if found.kind != "log-gap"]
     worst = next((found for found in splats if found.kind == "panic"), splats[0] if splats else None)
     if end.kind == "failed":

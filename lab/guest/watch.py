@@ -33,13 +33,15 @@ DRAIN_S = 2.0
 KEPT_BYTES = 1 << 20
 GROWTH_S = 0.02
 LAST_LINES = 20
+LOOK_S = 50.0
 
 
 @dataclass(frozen=True)
 class End:
     """Why nothing more is to be expected of the guest."""
 
-    kind: Literal["exit", "panic", "failed", "stall"]
+    kind: Literal["exit", "panic", "failed", "stall", "fault"]
+    """QEMU ended; the kernel panicked and did not reset; init gave up; no progress; the watcher itself failed."""
     text: str = ""
     finding: Finding | None = None
 
@@ -133,7 +135,7 @@ class Watch:
     def diagnosis(self, why: str, deadline: Deadline) -> tuple[Diagnosis, Finding]:
         """What the guest is doing, asked from outside, and the finding of it."""
         last = self.last_lines(LAST_LINES)
-        seen = self._call(diagnose(self, self._symbols), "the diagnosis", deadline)
+        seen = self._call(self._look(passive=False), "the diagnosis", deadline)
         return seen, seen.finding(why, last)
 
     def close(self) -> None:
@@ -194,6 +196,8 @@ class Watch:
         self._await_growth()
         work = (self._read_ready(), self._talk(), self._wait_exit(), self._keep_time())
         running = [asyncio.create_task(each) for each in work]
+        for task in running:
+            task.add_done_callback(self._faulty)
         await self._over.wait()
         for task in running:
             task.cancel()
@@ -232,6 +236,11 @@ class Watch:
         if not self._panicking and PANIC in self.console[-len(chunk) - len(PANIC) :]:
             self._panicking = True
             self._loop.call_later(PANIC_GRACE_S, self._finish, End("panic"))
+
+    def _faulty(self, task: asyncio.Task[None]) -> None:
+        """A guest that nobody watches must not look well."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._finish(End("fault", f"{type(error).__name__} {error}"))
 
     async def _read_ready(self) -> None:
         loop, line = asyncio.get_running_loop(), b""
@@ -278,10 +287,16 @@ class Watch:
             elif silence := pace.exceeded(mark[1], now):
                 # a payload that computes in silence must not be disturbed by a sysrq
                 last = self.last_lines(LAST_LINES)
-                seen = await diagnose(self, self._symbols, passive=silence.kind == "busy" and not pace.ends)
+                seen = await self._look(passive=silence.kind == "busy" and not pace.ends)
                 if seen.stuck or pace.ends:
                     self._finish(End("stall", silence.text, seen.finding(silence.text, last)))
                 mark = None
+
+    async def _look(self, *, passive: bool) -> Diagnosis:
+        try:
+            return await asyncio.wait_for(diagnose(self, self._symbols, passive=passive), LOOK_S)
+        except (QMPError, OSError, asyncio.TimeoutError) as error:
+            return Diagnosis("mute", f"QEMU's own monitor does not answer ({type(error).__name__})")
 
     async def _qmp(self, name: str, **arguments: object) -> object:
         await self._talking.wait()
