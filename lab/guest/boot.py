@@ -20,7 +20,7 @@ from lab.guest.qemu import Wires, qemu_argv
 from lab.guest.runtime import CONSOLE, GDB, scratch
 from lab.guest.ssh import OVERDUE, SshShell, connect
 from lab.guest.stall import Pace
-from lab.guest.watch import PANIC, PANIC_GRACE_S, Watch
+from lab.guest.watch import PANIC_GRACE_S, Watch
 from lab.model.machine import Accel, GuestSpec, Image, Instrument
 from lab.model.outcome import Finding, Milestone
 from lab.model.ports import Symbols
@@ -138,7 +138,7 @@ class Guest:
         """The error for a conversation with the guest that failed (`what`): what happened to the guest, when that is known."""
         overdue = what.endswith(OVERDUE)
         end = self.watch.wait_end(Deadline.after(0 if overdue else CUT_S))
-        if end is None and PANIC in self.watch.console:
+        if end is None and self.watch.panicking:
             end = self.watch.wait_end(Deadline.after(PANIC_GRACE_S))
         doing = "while a command ran" if self._shell else "at boot"
         if end is not None:

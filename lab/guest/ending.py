@@ -78,35 +78,40 @@ def decoded(findings: Iterable[Finding], symbols: Symbols) -> tuple[Finding, ...
 
 def died(end: End, status: int | None, reason: str, remains: Remains, doing: str) -> GuestError:
     """The error for a guest that is over; `status` is QEMU's, `reason` that of its SHUTDOWN event, `doing` what was under way."""
-    if end.kind == "stall":
-        return _stalled(end, remains, doing)
     if end.kind == "fault":
         return LostGuest(f"the lab lost sight of the guest {doing}: {end.text}", log=remains.console)
     splats = [found for found in remains.splats() if found.kind != "log-gap"]
-    worst = next((found for found in splats if found.kind == "panic"), splats[0] if splats else None)
+    worst = next((found for found in splats if found.fatal), splats[0] if splats else None)
+    found = _cause(end, reason, worst)
+    if found is None:
+        return _lost(status, worst, remains, doing)
+    (found,) = decoded([found], remains.symbols) if end.kind == "stall" else (found,)
+    kind = BootTimeout if end.kind == "stall" else GuestError
+    return kind(_say(found, doing, remains), log=remains.console, finding=found)
+
+
+def _cause(end: End, reason: str, worst: Finding | None) -> Finding | None:
+    """What the kernel did wrong; None: nothing that is known, the host or the emulator did it."""
+    if end.kind == "stall":
+        return end.finding
+    by_guest = end.kind in ("panic", "failed") or reason.startswith("guest")
+    if worst is not None and (worst.fatal or by_guest):
+        return worst
     if end.kind == "failed":
-        found = Finding("init", f"the guest's init gave up: {end.text}", f"init:{end.text}")
-        return GuestError(_say(found, doing, remains), log=remains.console, finding=worst or found)
-    if worst is not None and (end.kind == "panic" or worst.fatal or reason.startswith("guest")):
-        return GuestError(_say(worst, doing, remains), log=remains.console, finding=worst)
-    if reason.startswith("guest") and reason != "guest-panic":
-        found = Finding("reset", f"the guest ended itself ({reason}) without a panic", f"reset:{reason}")
-        return GuestError(_say(found, doing, remains), log=remains.console, finding=found)
+        return Finding("init", f"the guest's init gave up: {end.text}", f"init:{end.text}")
     if end.kind == "panic":
-        found = Finding("panic", "the kernel panicked", "panic:")
-        return GuestError(_say(found, doing, remains), log=remains.console, finding=found)
-    said = remains.complaint()
-    lines = [f"QEMU {_meaning(status)} {doing}", *([f"it said:\n{said}"] if said else [])]
+        return Finding("panic", "the kernel panicked", "panic:")
+    return Finding("reset", f"the guest ended itself ({reason}) without a panic", f"reset:{reason}") if by_guest else None
+
+
+def _lost(status: int | None, worst: Finding | None, remains: Remains, doing: str) -> LostGuest:
+    lines = [f"QEMU {_meaning(status)} {doing}"]
+    if said := remains.complaint():
+        lines.append(f"it said:\n{said}")
     if last := remains.last_lines(5):
         lines.append(f"last console lines:\n{last}")
     hint = "a fault of the host or the emulator, not of the kernel"
     return LostGuest("\n".join(lines), log=remains.console, finding=worst, hint=hint)
-
-
-def _stalled(end: End, remains: Remains, doing: str) -> BootTimeout:
-    assert end.finding is not None
-    (found,) = decoded([end.finding], remains.symbols)
-    return BootTimeout(_say(found, doing, remains), log=remains.console, finding=found)
 
 
 def _say(found: Finding, doing: str, remains: Remains) -> str:

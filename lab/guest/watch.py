@@ -17,8 +17,8 @@ from qemu.qmp import QMPClient, QMPError
 
 from lab.deadline import Deadline
 from lab.errors import LostGuest
-from lab.guest.inotify import drain, growth
 from lab.guest.stall import Diagnosis, Effort, Pace, diagnose, effort_of
+from lab.guest.tail import Tail
 from lab.model.outcome import Finding, Milestone
 from lab.model.ports import Symbols
 from lab.proc import decode
@@ -30,7 +30,6 @@ PANIC = b"Kernel panic - not syncing"
 PANIC_GRACE_S = 10.0
 """Host seconds a panicking kernel gets to print its trace and reset the machine."""
 DRAIN_S = 2.0
-KEPT_BYTES = 1 << 20
 GROWTH_S = 0.02
 LAST_LINES = 20
 LOOK_S = 50.0
@@ -52,13 +51,12 @@ class Watch:
     def __init__(self, pid: int, *, qmp: socket.socket, ready: socket.socket, log: Path, console: Path, symbols: Symbols) -> None:
         self.started = time.monotonic()
         self.shutdown_reason = ""
-        self.console = bytearray()
+        self.panicking = False
+        """Whether the kernel has begun to panic."""
         self._pid = pid
         self._ends = {"qmp": qmp, "ready": ready}
-        self._log = log.open("rb", buffering=0)
-        self._growth = growth(log)
+        self._tail = Tail(log)
         self._console = console
-        self._panicking = False
         self._symbols = symbols
         self._changed = threading.Condition()
         self._milestones = [Milestone("power-on", 0.0)]
@@ -66,7 +64,6 @@ class Watch:
         self._on_end: list[Callable[[], None]] = []
         self._pace: Pace | None = None
         self._signs = 0
-        self._received = 0
         self._client = QMPClient("lab")
         self._talking = asyncio.Event()
         self._over = asyncio.Event()
@@ -145,8 +142,7 @@ class Watch:
         self._thread.join()
         for end in self._ends.values():
             end.close()
-        self._log.close()
-        os.close(self._growth)
+        self._tail.close()
 
     # -- what a diagnosis calls, inside the loop --------------------------------------------------------------------
 
@@ -156,7 +152,7 @@ class Watch:
 
     async def sysrq(self, key: str, quiet_s: float, limit_s: float) -> str:
         """What the kernel prints after a break and `key` on its serial console, until it is quiet; empty: it did not react."""
-        before, last = self._received, time.monotonic()
+        before, last = self._tail.heard, time.monotonic()
         await self._qmp("chardev-send-break", id="console")
         _, writer = await asyncio.open_unix_connection(self._console)
         writer.write(key.encode())
@@ -165,23 +161,21 @@ class Watch:
         end, size = last + limit_s, before
         while time.monotonic() < min(end, last + quiet_s if size > before else end):
             await asyncio.sleep(0.05)
-            if self._received != size:
-                size, last = self._received, time.monotonic()
-        return decode(bytes(self.console[-(size - before) :])) if size > before else ""
+            if self._tail.heard != size:
+                size, last = self._tail.heard, time.monotonic()
+        return decode(self._tail.last(size - before))
 
     def heard(self) -> int:
         """Bytes the console has said so far."""
-        return self._received
+        return self._tail.heard
 
     def last_lines(self, count: int) -> tuple[str, ...]:
         """The console's last lines."""
-        return tuple(decode(bytes(self.console[-8192:])).splitlines()[-count:])
+        return tuple(decode(self._tail.last(8192)).splitlines()[-count:])
 
     def last_milestone(self) -> str:
         """Name of the newest milestone."""
         return self.milestones[-1].name
-
-    # -- the loop -----------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -216,25 +210,20 @@ class Watch:
             callback()
 
     def _await_growth(self) -> None:
-        self._loop.add_reader(self._growth, self._console_grew)
+        self._loop.add_reader(self._tail.fd, self._console_grew)
 
     def _console_grew(self) -> None:
         """Read the console; QEMU writes it byte by byte, so look again only after a while."""
-        self._loop.remove_reader(self._growth)
-        drain(self._growth)
+        self._loop.remove_reader(self._tail.fd)
         self._read_console()
         self._loop.call_later(GROWTH_S, self._await_growth)
 
     def _read_console(self) -> None:
-        if not (chunk := self._log.read()):
+        if not (chunk := self._tail.read()):
             return
         self.reach("kernel")
-        self.console += chunk
-        self._received += len(chunk)
-        if len(self.console) > 2 * KEPT_BYTES:
-            del self.console[:KEPT_BYTES]
-        if not self._panicking and PANIC in self.console[-len(chunk) - len(PANIC) :]:
-            self._panicking = True
+        if not self.panicking and PANIC in self._tail.last(len(chunk) + len(PANIC)):
+            self.panicking = True
             self._loop.call_later(PANIC_GRACE_S, self._finish, End("panic"))
 
     def _faulty(self, task: asyncio.Task[None]) -> None:
@@ -295,7 +284,7 @@ class Watch:
     async def _look(self, *, passive: bool) -> Diagnosis:
         try:
             return await asyncio.wait_for(diagnose(self, self._symbols, passive=passive), LOOK_S)
-        except (QMPError, OSError, asyncio.TimeoutError) as error:
+        except (QMPError, OSError, TimeoutError) as error:
             return Diagnosis("mute", f"QEMU's own monitor does not answer ({type(error).__name__})")
 
     async def _qmp(self, name: str, **arguments: object) -> object:

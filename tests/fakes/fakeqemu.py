@@ -9,7 +9,7 @@ It behaves as the word `fake=NAME[,NAME...]` of -append says, or the first line 
     spin-later       ... when one holds `spin`         cutlog   the console log loses its end
     spin             a CPU spins, interrupts off       blocked  init in D state; the guest sleeps
     never            init sleeps, never ready          noquit   does not obey QMP's quit
-    nosshd           ready, but nobody answers         cut=N    connections are cut after N seconds
+    nosshd           ready, but nobody answers         cut=N    the connection is cut N s after the first command
     gap              /dev/kmsg lost records            release=R  what uname -r says (default 6.12.0-fake)
 
 Commands are run by the host's sh with the guest's /tmp, /root, /sys, /dev/kmsg and /proc/sys/kernel/{tainted,printk} moved
@@ -255,11 +255,11 @@ class Fake:
             transport = paramiko.Transport(link)
             transport.add_server_key(host_key)
             transport.start_server(server=Sshd(self, authorized), event=threading.Event())
-            if "cut" in self.words:
-                threading.Timer(float(self.words["cut"]), link.close).start()
 
     def run(self, command: str, channel: paramiko.Channel) -> None:
         """Run a command of the guest on the host and hand its streams over."""
+        if "cut" in self.words and not command.startswith("{ :\n"):
+            threading.Timer(float(self.words.pop("cut")), lambda: channel.get_transport().close()).start()
         if "panic-later" in self.words and "panic" in command:
             self.panic()
         while "spin-later" in self.words and "spin" in command:

@@ -212,7 +212,7 @@ with booted(fake_plan(place, fake_image(place / "cache"), "never"), lambda event
 @pytest.mark.parametrize(("number", "leaves"), [(signal.SIGINT, 0), (signal.SIGKILL, 1)])
 def test_qemu_goes_with_us_however_we_go(tmp_path: Path, number: signal.Signals, leaves: int) -> None:
     environment = {**os.environ, "PYTHONPATH": str(FAKES)}
-    words = [sys.executable, "-c", PROGRAM, tmp_path]
+    words = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as lab:
         assert lab.stdout
         for line in lab.stdout:
