@@ -21,6 +21,7 @@ from lab.model.ports import Completed
 Argv = Sequence[str | Path]
 Process = subprocess.Popen[bytes]
 PIPE = subprocess.PIPE
+STDOUT = subprocess.STDOUT
 
 NEEDS = {"setpriv": "util-linux", "unshare": "util-linux", "flock": "util-linux"}
 """Programs this module and lab.cache call, each with the Debian package that has it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,7 +23,7 @@ from lab.guest.watch import PANIC_GRACE_S, Watch
 from lab.model.machine import Accel, GuestSpec, Image, Instrument
 from lab.model.outcome import Finding, Milestone
 from lab.model.ports import Symbols
-from lab.proc import quote, spawn, stop
+from lab.proc import Process, quote, spawn, stop
 
 NEEDS = {"setpriv": "util-linux"}
 IDLE_S = 20.0
@@ -75,7 +74,7 @@ class BootPlan:
 class Guest:
     """A running guest that takes commands. Made by `booted`."""
 
-    def __init__(self, plan: BootPlan, process: subprocess.Popen[bytes], watch: Watch) -> None:
+    def __init__(self, plan: BootPlan, process: Process, watch: Watch) -> None:
         self.console = plan.console
         self.watch = watch
         self.port = 0

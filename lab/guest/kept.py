@@ -7,7 +7,6 @@ import pickle
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from lab.guest.ssh import USER, SshShell, connect
 from lab.model.machine import Image
 from lab.model.outcome import Milestone
 from lab.model.wire import read_json
-from lab.proc import decode, need, quote, spawn
+from lab.proc import PIPE, STDOUT, Process, decode, need, quote, spawn
 
 NEEDS = {"ssh": "openssh-client"}
 STATE, PLAN, FAILURE, KNOWN_HOSTS = "state.json", "plan", "failure", "known_hosts"
@@ -76,8 +75,7 @@ def keep(plan: BootPlan, name: str, emit: Emit) -> Kept:
         name = next(word for word in (name, *(f"{name}.{number}" for number in range(2, 1000))) if word not in taken)
         (directory / PLAN).write_bytes(pickle.dumps((name, replace(plan, runtime=directory))))
         words = (sys.executable, "-P", "-m", "lab.guest.owner", directory)
-        out = subprocess.STDOUT
-        owner = spawn(words, stdout=subprocess.PIPE, stderr=out, pass_fds=(lock,), die_with_parent=False)
+        owner = spawn(words, stdout=PIPE, stderr=STDOUT, pass_fds=(lock,), die_with_parent=False)
         guest = _born(directory, _heard(owner, emit))
     except BaseException:
         shutil.rmtree(directory, ignore_errors=True)
@@ -88,7 +86,7 @@ def keep(plan: BootPlan, name: str, emit: Emit) -> Kept:
     return guest
 
 
-def _heard(owner: subprocess.Popen[bytes], emit: Emit) -> list[str]:
+def _heard(owner: Process, emit: Emit) -> list[str]:
     """What the owner says until it lets go of us or ends."""
     assert owner.stdout is not None
     lines = []
