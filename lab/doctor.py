@@ -35,6 +35,7 @@ ROOMS = (
     "lab.guest.owner",
     "lab.guest.qemu",
     "lab.guest.ssh",
+    "lab.guest.tail",
     "lab.guest.watch",
     "lab.kernel.build",
     "lab.kernel.git",
