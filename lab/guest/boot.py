@@ -137,7 +137,7 @@ class Guest:
         """The error for a conversation with the guest that failed (`what`): what happened to the guest, when that is known."""
         overdue = what.endswith(OVERDUE)
         end = self.watch.wait_end(Deadline.after(0 if overdue else CUT_S))
-        if end is None and self.watch.panicking:
+        if end is None and "panic" in self.watch.doom:
             end = self.watch.wait_end(Deadline.after(PANIC_GRACE_S))
         doing = "while a command ran" if self._shell else "at boot"
         if end is not None:

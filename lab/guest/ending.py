@@ -94,7 +94,7 @@ def _cause(end: End, reason: str, worst: Finding | None) -> Finding | None:
     """What the kernel did wrong; None: nothing that is known, the host or the emulator did it."""
     if end.kind == "stall":
         return end.finding
-    by_guest = end.kind in ("panic", "failed") or reason.startswith("guest")
+    by_guest = end.kind in ("panic", "oops", "failed") or reason.startswith("guest")
     if worst is not None and (worst.fatal or by_guest):
         return worst
     if end.kind == "failed":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from qemu.qmp import QMPClient, QMPError
 
@@ -26,11 +26,10 @@ from lab.proc import decode
 T = TypeVar("T")
 NEEDS: dict[str, str] = {}
 TICK_S = 0.25
-PANIC = b"Kernel panic - not syncing"
-PANIC_GRACE_S = 10.0
-"""Host seconds a panicking kernel gets to print its trace and reset the machine."""
-DRAIN_S = 2.0
-GROWTH_S = 0.02
+PANIC_GRACE_S, OOPS_GRACE_S = 10.0, 20.0
+"""Host seconds to print a trace and reset; to finish after an oops: who waits for the task that had it waits for ever."""
+DOOM = {b"Kernel panic - not syncing": ("panic", PANIC_GRACE_S), b"Oops: ": ("oops", OOPS_GRACE_S)}
+DRAIN_S, GROWTH_S = 2.0, 0.02
 LAST_LINES = 20
 LOOK_S = 50.0
 
@@ -39,8 +38,8 @@ LOOK_S = 50.0
 class End:
     """Why nothing more is to be expected of the guest."""
 
-    kind: Literal["exit", "panic", "failed", "stall", "fault"]
-    """QEMU ended; the kernel panicked and did not reset; init gave up; no progress; the watcher itself failed."""
+    kind: str
+    """exit: QEMU; panic, oops: the kernel; failed: init; stall: no progress; fault: the watcher itself."""
     text: str = ""
     finding: Finding | None = None
 
@@ -51,7 +50,7 @@ class Watch:
     def __init__(self, pid: int, *, qmp: socket.socket, ready: socket.socket, log: Path, console: Path, symbols: Symbols) -> None:
         self.started = time.monotonic()
         self.shutdown_reason = ""
-        self.panicking = False
+        self.doom: set[str] = set()
         """Whether the kernel has begun to panic."""
         self._pid = pid
         self._ends = {"qmp": qmp, "ready": ready}
@@ -222,9 +221,10 @@ class Watch:
         if not (chunk := self._tail.read()):
             return
         self.reach("kernel")
-        if not self.panicking and PANIC in self._tail.last(len(chunk) + len(PANIC)):
-            self.panicking = True
-            self._loop.call_later(PANIC_GRACE_S, self._finish, End("panic"))
+        for word, (kind, grace_s) in DOOM.items():
+            if kind not in self.doom and word in self._tail.last(len(chunk) + len(word)):
+                self.doom.add(kind)
+                self._loop.call_later(grace_s, self._finish, End(kind))
 
     def _faulty(self, task: asyncio.Task[None]) -> None:
         """A guest that nobody watches must not look well."""

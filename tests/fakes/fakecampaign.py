@@ -37,6 +37,7 @@ CASES = {
     "panic": Script(fake="panic"),
     "warn": Script(fake="warn"),
     "spin": Script(fake="spin"),
+    "oops-hangs": Script(fake="oops", payload="sleep 60"),
     "late-panic": Script(fake="panic-later", word="panic"),
     "fails": Script(payload="printf 'KTAP version 1\\n1..1\\nnot ok 1 reads\\n'; exit 1"),
     "silent": Script(payload="true"),

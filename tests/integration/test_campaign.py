@@ -40,6 +40,7 @@ def one(tmp_path: Path, case: str) -> JobResult:
         ("panic", Status.FAIL, "Kernel panic - not syncing: fake panic"),
         ("warn", Status.FAIL, "WARNING: CPU: 0 PID: 1 at kernel/fake.c:12"),
         ("spin", Status.FAIL, "with interrupts off"),
+        ("oops-hangs", Status.FAIL, "BUG: kernel NULL pointer dereference"),
         ("late-panic", Status.FAIL, "Kernel panic"),
         ("fails", Status.FAIL, "reads"),
         ("silent", Status.FAIL, ""),
