@@ -7,7 +7,8 @@ import signal
 import socket
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
@@ -60,19 +61,14 @@ class SshShell:
         """Run `command` with its three streams connected; its exit status, 128 + n when signal n ended it."""
         shown = command.strip().partition("\n")[0][:100]
         try:
-            channel = self._transport.open_session(timeout=max(1.0, deadline.remaining))
-            # a shell killed by a signal has no exit status for paramiko; its child's is 128 + n
-            channel.exec_command(f"{{ {command}\n}}; exit $?")
-            helpers = [_pump(lambda: _feed(channel, read_stdin)), _pump(lambda: self._drain(channel.recv_stderr, write_stderr))]
-            with _closed_at(channel, deadline) as late:
+            with self._session(command, deadline) as channel, _closed_at(channel, deadline) as late:
+                _pump(lambda: _feed(channel, read_stdin))
+                complaints = _pump(lambda: self._drain(channel.recv_stderr, write_stderr))
                 self._drain(channel.recv, write_stdout)
                 status = channel.recv_exit_status()
-            helpers[1].join()
+                complaints.join()
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._explain(f"{type(error).__name__} {error}".strip()) from error
-        finally:
-            if "channel" in locals():
-                channel.close()
         if late():
             raise self._explain(f"`{shown}` {OVERDUE}")
         if status >= 0:
@@ -80,6 +76,16 @@ class SshShell:
         if not self._transport.is_active():
             raise self._explain(f"`{shown}` ended without an exit status")
         return 128 + signal.SIGKILL  # the shell itself was killed; paramiko does not tell by what
+
+    @contextmanager
+    def _session(self, command: str, deadline: Deadline) -> Iterator[paramiko.Channel]:
+        channel = self._transport.open_session(timeout=max(1.0, deadline.remaining))
+        try:
+            # a shell killed by a signal has no exit status for paramiko; its child's is 128 + n
+            channel.exec_command(f"{{ {command}\n}}; exit $?")
+            yield channel
+        finally:
+            channel.close()
 
     def push(self, directory: Path, target: str, *, deadline: Deadline) -> None:
         """Stream the files under a host directory into `target`. Raises GuestError when the guest's tar fails."""

@@ -51,7 +51,7 @@ class Watch:
         self.started = time.monotonic()
         self.shutdown_reason = ""
         self.doom: set[str] = set()
-        """Whether the kernel has begun to panic."""
+        """What the console shows the kernel to have begun: panic, oops."""
         self._pid = pid
         self._ends = {"qmp": qmp, "ready": ready}
         self._tail = Tail(log)
