@@ -70,6 +70,7 @@ class Session:
         self.words = argv[1:]
         self.rest = argv[cut + 1 :]
         self.code = 0
+        self.said: set[str] = set()
         self._lab: Lab | None = None
         self._terminal: Terminal | None = None
 
@@ -98,9 +99,11 @@ class Session:
         return self.code != 0 or (self._lab is not None and self._lab.has_run and self._lab.ledger.failed)
 
     def say(self, lines: Iterable[str]) -> None:
-        """Print lines as results."""
+        """Print lines as results, each once: verbs of one line share steps."""
         for line in lines:
-            self.terminal.print_line(line)
+            if line not in self.said:
+                self.said.add(line)
+                self.terminal.print_line(line)
 
     def do(self, ask: Ask, action: Callable[[Lab, Ask], object], dry: Callable[[Lab, Ask], Iterable[str]]) -> None:
         """Do it, or with --dry-run say what would be done."""

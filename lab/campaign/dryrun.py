@@ -44,7 +44,9 @@ def boot_lines(lab: Lab, ask: Ask) -> Iterator[str]:
 
 
 def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
-    """What each payload runs inside the guest."""
+    """Everything a bench takes: kernels, guest, and what each payload runs in it."""
+    yield from build_lines(lab, ask)
+    yield from boot_lines(lab, ask)
     for name in payload_names(lab, ask):
         payload = read_payload(lab.root / "payloads", name, lab.cache)
         yield f"# payload {name}, built in {payload.directory}, run in the guest:"
