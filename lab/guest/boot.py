@@ -145,7 +145,7 @@ class Guest:
             return died(end, status, self.watch.shutdown_reason, self._remains, doing)
         if overdue:
             return self._overdue(what)
-        if splats := [found for found in self._remains.splats() if found.kind != "log-gap"]:
+        if splats := self._remains.splats():
             return GuestError(f"{splats[0].title}\nand then: {what}", log=self.console, finding=splats[0])
         return LostGuest(f"the SSH connection broke {doing}, while the guest still runs: {what}", log=self.console)
 

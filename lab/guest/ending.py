@@ -30,11 +30,8 @@ class Remains:
     symbols: Symbols
 
     def splats(self) -> tuple[Finding, ...]:
-        """What the kernel's log on the console complains of, with decoded stacks; an unreadable log is a finding."""
-        text = read_text(self.console)
-        if "Linux version" not in text:
-            return (_gap(f"the console log holds no kernel log ({len(text)} characters)", "console"),)
-        return decoded(parse_klog(text, "console"), self.symbols)
+        """What the kernel complains of on the console, with decoded stacks."""
+        return decoded(parse_klog(read_text(self.console), "console"), self.symbols)
 
     def findings(self, kmsg: Completed, marker: str) -> tuple[Finding, ...]:
         """Console and kmsg together, each complaint once. `kmsg`: /dev/kmsg up to `marker`, then sysctls tainted and printk."""
@@ -47,10 +44,17 @@ class Remains:
             found.append(_gap(f"the kernel log could not be read (status {kmsg.status}): {kmsg.stderr.strip()[:200]}", "unread"))
         elif taints := parse_taint(int(mask)):
             found.append(Finding("taint", f"the kernel is tainted: {taints}", f"taint:{mask}", fatal=False))
-        shown = PRINTED.findall(records) if printk.startswith("7") else []
-        if shown and shown[-1] not in read_text(self.console):
-            found.append(_gap(f"the console log lacks what the kernel printed last: {shown[-1]}", "console-end"))
+        if printk.startswith("7"):  # else somebody asked for a quiet console
+            found += self._console_gaps(PRINTED.findall(records))
         return tuple({item.fingerprint: item for item in reversed(found)}.values())[::-1]
+
+    def _console_gaps(self, printed: list[str]) -> list[Finding]:
+        text = read_text(self.console)
+        if "Linux version" not in text:
+            return [_gap(f"the console log holds no kernel log ({len(text)} characters)", "console")]
+        if printed and printed[-1] not in text:
+            return [_gap(f"the console log lacks what the kernel printed last: {printed[-1]}", "console-end")]
+        return []
 
     def last_lines(self, count: int = TAIL) -> str:
         """The console's last lines, indented."""
@@ -80,7 +84,7 @@ def died(end: End, status: int | None, reason: str, remains: Remains, doing: str
     """The error for a guest that is over; `status` is QEMU's, `reason` that of its SHUTDOWN event, `doing` what was under way."""
     if end.kind == "fault":
         return LostGuest(f"the lab lost sight of the guest {doing}: {end.text}", log=remains.console)
-    splats = [found for found in remains.splats() if found.kind != "log-gap"]
+    splats = remains.splats()
     worst = next((found for found in splats if found.fatal), splats[0] if splats else None)
     found = _cause(end, reason, worst)
     if found is None:

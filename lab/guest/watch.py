@@ -186,7 +186,7 @@ class Watch:
     async def _main(self) -> None:
         for end in self._ends.values():
             end.setblocking(False)
-        self._await_growth()
+        self._console_grew()
         work = (self._read_ready(), self._talk(), self._wait_exit(), self._keep_time())
         running = [asyncio.create_task(each) for each in work]
         for task in running:
@@ -208,14 +208,11 @@ class Watch:
         for callback in callbacks:
             callback()
 
-    def _await_growth(self) -> None:
-        self._loop.add_reader(self._tail.fd, self._console_grew)
-
     def _console_grew(self) -> None:
         """Read the console; QEMU writes it byte by byte, so look again only after a while."""
         self._loop.remove_reader(self._tail.fd)
         self._read_console()
-        self._loop.call_later(GROWTH_S, self._await_growth)
+        self._loop.call_later(GROWTH_S, self._loop.add_reader, self._tail.fd, self._console_grew)
 
     def _read_console(self) -> None:
         if not (chunk := self._tail.read()):
@@ -236,6 +233,7 @@ class Watch:
         with suppress(OSError):
             while chunk := await loop.sock_recv(self._ends["ready"], 4096):
                 *lines, line = (line + chunk).split(b"\n")
+                self.reach("kernel")  # a quiet one says nothing itself
                 for word in map(decode, lines):
                     if word.startswith("failed"):
                         self._finish(End("failed", word.removeprefix("failed").strip()))

@@ -7,6 +7,7 @@ It behaves as the word `fake=NAME[,NAME...]` of -append says, or the first line 
     panic            the kernel panics at boot         reset    the guest reboots by itself
     panic-later      ... when a command holds `panic`  mute     not a byte on the console
     spin-later       ... when one holds `spin`         cutlog   the console log loses its end
+    quiet            nothing on the console, as asked  nolog    ... as not asked
     spin             a CPU spins, interrupts off       blocked  init in D state; the guest sleeps
     never            init sleeps, never ready          noquit   does not obey QMP's quit
     nosshd           ready, but nobody answers         cut=N    the connection is cut N s after the first command
@@ -105,7 +106,7 @@ class Fake:
         (self.root / "sys/devices/system/clocksource/clocksource0/current_clocksource").write_text("tsc\n")
         taint = sum(bit for word, bit in {"warn": 1 << 9, "oops": 1 << 7}.items() if word in self.words)
         (self.root / "proc/sys/kernel/tainted").write_text(f"{taint}\n")
-        (self.root / "proc/sys/kernel/printk").write_text("7\t4\t1\t7\n")
+        (self.root / "proc/sys/kernel/printk").write_text(f"{4 if 'quiet' in self.words else 7}\t4\t1\t7\n")
         self._program("uname", f"echo {self.words.get('release', '6.12.0-fake')}")
         self._program("nproc", f"echo {self.option('-smp')}")
         number = f"$(($(tail -n1 {self.root}/kmsg | cut -d, -f2) + 1))"
@@ -156,6 +157,8 @@ class Fake:
             self.leave(1)
         if "mute" in self.words:
             return
+        if self.words.keys() & {"quiet", "nolog"}:
+            self.console_log = self.root / "nowhere"
         self.say(f"Linux version {self.words.get('release', '6.12.0-fake')} (fake)\nCommand line: {self.option('-append')}")
         for name in [word for word in self.words if word in ("warn", "oops")]:
             self.say(SPLATS[name])

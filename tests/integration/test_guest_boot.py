@@ -166,10 +166,13 @@ def test_findings_name_each_splat_once_and_gaps_too(tmp_path: Path, image: Image
     ]
 
 
-def test_a_console_log_that_lost_its_end_is_a_finding(tmp_path: Path, image: Image) -> None:
-    with fake_guest(tmp_path, image, "cutlog") as guest:
-        (found,) = guest.findings()
-    assert found.fingerprint == "log-gap:console-end"
+@pytest.mark.parametrize(
+    ("fake", "found"),
+    [("cutlog", ["log-gap:console-end"]), ("nolog", ["log-gap:console"]), ("quiet", []), ("quiet,warn", ["warn", "taint"])],
+)
+def test_a_console_log_that_lost_something_is_a_finding(tmp_path: Path, image: Image, fake: str, found: list[str]) -> None:
+    with fake_guest(tmp_path, image, fake) as guest:
+        assert [item.fingerprint if item.kind == "log-gap" else item.kind for item in guest.findings()] == found
 
 
 def test_a_payload_that_stops_a_cpu_stalls(tmp_path: Path, image: Image) -> None:
