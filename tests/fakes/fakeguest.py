@@ -40,6 +40,7 @@ def use_fake_qemu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Put the fake QEMU in front of the PATH and the sockets of guests under /tmp, away from the user's."""
     monkeypatch.setenv("PATH", f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a killed fake leaves its scratch directory
 
 
 def fake_image(cache: Path) -> Image:
