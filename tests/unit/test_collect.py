@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lab.deadline import Deadline
-from lab.measure.collect import Collected, collect, outcome
+from lab.measure.collect import Collected, _disagreeing, collect, outcome
+from lab.measure.cost import Lap
 from lab.model.judgement import Metric
 from lab.model.outcome import Outcome, Status, worst
 from lab.model.ports import Completed
@@ -51,6 +52,27 @@ def test_every_lap_is_checked_against_the_clock() -> None:
 
     assert [case.detail for case in said.cases if case.name == "crosscheck page-fault"] == ["3 laps equal to the instruction"]
     assert details(wrong) == "crosscheck getpid: 1 of 3 laps differ, the first: 243 executed, 244 by the clock"
+
+
+def lap(work: int, beside: int = 0, idle: int = 0) -> Lap:
+    return Lap(work, 0, 0, 0, beside, 0, idle)
+
+
+@pytest.mark.parametrize(
+    ("laps", "wrong"),
+    [
+        ([(lap(16), 16), (lap(16), 16)], 0),
+        ([(lap(16), 8832), (lap(16, beside=8816), 16), (lap(16), 16)], 0),  # a tick between the mark and the clock
+        ([(lap(16), 8832), (lap(16), 16)], 1),  # nothing took it back
+        ([(lap(16), 8832), (lap(16, beside=8815), 17)], 2),  # it took back less
+        ([(lap(16), 17), (lap(17), 16)], 2),  # no interrupt was there to be misplaced
+        ([(lap(16), 15), (lap(16, beside=1), 18)], 2),  # the clock cannot lag
+        ([(lap(16), 8832)], 1),
+        ([(lap(16, idle=5), 99), (lap(16), 16)], 0),
+    ],
+)
+def test_an_interrupt_between_mark_and_clock_is_in_the_next_lap(laps: list[tuple[Lap, float]], wrong: int) -> None:
+    assert len(_disagreeing(laps)) == wrong
 
 
 def test_truncating_the_output_at_any_byte_never_passes() -> None:
