@@ -25,7 +25,7 @@ from lab.model.change import Build, Series
 from lab.model.machine import Mode
 from lab.proc import Argv, run
 
-REPEATS = 5
+REPEATS = 3
 ONE_STEP = "busted/one-instruction"
 """A series that changes one .c file."""
 MODES: tuple[Mode, ...] = ("exact", "counts")
@@ -116,8 +116,8 @@ def _boots(lab: Lab, kernel: Build) -> TableRows:
 
 
 def _vng(kernel: Build, accel: str) -> tuple[str, str, str]:
-    argv = host_root_argv(kernel.bzimage, ("true",), kvm=accel == "kvm")
     try:
+        argv = host_root_argv(kernel.bzimage, ("true",), kvm=accel == "kvm")
         return _spread([_timed(lambda: run(argv, deadline=Deadline.after(180))) for _ in range(REPEATS)])
     except LabError as error:
         return (f"failed: {error.message.splitlines()[0]}", "", "")

@@ -14,7 +14,7 @@ from lab.model.machine import Accel, GuestSpec, Instrument
 from lab.proc import need, quote, run
 
 PROGRAM = "qemu-system-x86_64"
-NEEDS = {PROGRAM: "qemu-system-x86", "/usr/share/qemu/qboot.rom": "qemu-system-data"}
+NEEDS = {PROGRAM: "qemu-system-x86", "udevadm": "udev", "/usr/share/qemu/qboot.rom": "qemu-system-data"}
 READY_PORT = "lab.ready"
 SEED = 1
 START_OF_TIME = "2026-01-01T00:00:00"
