@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cache import Cache
@@ -135,23 +135,13 @@ def judge(job: Job) -> JobResult:
     record = read_json(place.boot, BootRecord)
     said = _outcome(job, place, record)
     cases = (*record.checks, *said.cases)
-    return JobResult(
-        id=job.id,
-        series=job.series,
-        upto=job.upto,
-        kconfig=job.kconfig,
-        guest=job.guest.name,
-        payload=job.payload.name if job.payload else "",
-        role=job.role,
-        boot=job.boot,
-        status=_status(job, record, cases),
-        seconds=record.seconds,
+    return replace(
+        JobResult.of(job, _status(job, record, cases), record.seconds, message=_message(record, cases)),
         cases=cases,
         samples=said.rows,
         findings=record.findings,
         milestones=record.milestones,
         notes=said.notes,
-        message=_message(record, cases),
         env=record.env,
     )
 

@@ -159,16 +159,5 @@ def _died(worker: _Worker) -> JobResult:
     job = worker.job
     tail = worker.place.worker_err.read_text(encoding="utf-8", errors="backslashreplace").strip().splitlines()[-3:]
     why = "was still running at its deadline" if worker.late else f"ended with status {worker.process.returncode} and no result"
-    return JobResult(
-        id=job.id,
-        series=job.series,
-        upto=job.upto,
-        kconfig=job.kconfig,
-        guest=job.guest.name,
-        payload=job.payload.name if job.payload else "",
-        role=job.role,
-        boot=job.boot,
-        status=Status.MISS,
-        seconds=0.0,
-        message="\n".join([f"the worker {why}", *tail, f"log: {worker.place.worker_err}"]),
-    )
+    message = "\n".join([f"the worker {why}", *tail, f"log: {worker.place.worker_err}"])
+    return JobResult.of(job, Status.MISS, 0.0, message=message)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
-from lab.model.outcome import Case, Finding, Milestone, Outcome, Row, Status
+from lab.model.outcome import Case, Finding, Milestone, Row, Status
 
 Role = Literal["baseline", "patched"]
 SCHEMA = 1
@@ -129,8 +129,24 @@ class JobResult:
     """For anything but PASS: the one message a person needs."""
     attempts: int = 1
     """2 when a MISS was retried on a fresh guest: shown as flaky, never as a plain pass."""
-    outcome: Outcome | None = field(default=None)
     env: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: Job, status: Status, seconds: float, *, message: str = "") -> JobResult:
+        """The result of `job`, with nothing in it yet but how it ended."""
+        return cls(
+            id=job.id,
+            series=job.series,
+            upto=job.upto,
+            kconfig=job.kconfig,
+            guest=job.guest.name,
+            payload=job.payload.name if job.payload else "",
+            role=job.role,
+            boot=job.boot,
+            status=status,
+            seconds=seconds,
+            message=message,
+        )
 
 
 @dataclass(frozen=True)
