@@ -126,6 +126,8 @@ def test_counts(base: tuple[float, ...], patched: tuple[float, ...], better: str
 
 def test_counts_want_three_boots() -> None:
     assert needs_more_boots(COUNT, (1, 1), (1, 1))
+    assert needs_more_boots(TOTAL, (218.0, 218.0), (227.1, 227.1))
+    assert not needs_more_boots(TOTAL, (218.0, 218.0), (219.0, 219.1))
     assert not needs_more_boots(COUNT, (1, 1, 1), (1, 1, 1))
 
 
