@@ -86,12 +86,13 @@ def test_no_truncation_of_the_payloads_output_is_a_pass(tmp_path: Path, cut: int
 def start(tmp_path: Path, *cases: str) -> subprocess.Popen[str]:
     """A lab of its own, to be killed."""
     words = [sys.executable, str(FAKES / "fakecampaign.py"), str(tmp_path / "run"), *cases]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    environment = {**os.environ, "PYTHONPATH": str(FAKES)}
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment)
 
 
 def test_kill_9_takes_workers_and_guests_along(tmp_path: Path) -> None:
     lab = start(tmp_path, "slow", "slow")
-    wait_for_machines(tmp_path, 2)
+    wait_for_machines(lab, tmp_path, 2)
     os.kill(lab.pid, signal.SIGKILL)
     lab.wait()
 
@@ -116,7 +117,7 @@ def test_an_interrupt_keeps_what_was_finished(tmp_path: Path, number: int) -> No
 def test_what_is_killed_is_a_miss_after_a_second_try(tmp_path: Path, victim: str) -> None:
     lab = start(tmp_path, "slow")
     for attempt in ("jobs/slow.r01/", "jobs/slow.r01.again/"):
-        wait_for_machines(tmp_path, 1, attempt)
+        wait_for_machines(lab, tmp_path, 1, attempt)
         for pid, line in named(tmp_path).items():
             if victim in line and attempt in line:
                 os.kill(pid, signal.SIGKILL)
@@ -139,13 +140,14 @@ def named(tmp_path: Path) -> dict[int, str]:
     return found
 
 
-def wait_for_machines(tmp_path: Path, count: int, job: str = "") -> None:
-    """Until that many guests (of the job) run under their workers."""
-    while True:
+def wait_for_machines(lab: subprocess.Popen[str], tmp_path: Path, count: int, job: str = "") -> None:
+    """Until that many guests (of the job) run under their workers; the lab must live."""
+    while lab.poll() is None:
         lines = [line for line in named(tmp_path).values() if job in line]
         if all(sum(word in line for line in lines) >= count for word in ("lab.campaign.worker", "fakeqemu.py")):
             return
         select.select([], [], [], 0.05)
+    raise AssertionError(f"the lab under test ended with {lab.returncode}")
 
 
 def wait_until_gone(tmp_path: Path) -> None:
