@@ -35,9 +35,14 @@ def selfbench_tables(lab: Lab) -> tuple[TableRows, ...]:
     """Measure everything; takes a cold kernel build and some boots."""
     lab.announce(Ask())
     calibration = calibrate(lab)
-    with tempfile.TemporaryDirectory(prefix="selfbench-", dir=lab.cache.root) as scratch:
-        builds, kernel = _builds(lab, Cache(Path(scratch)), calibration)
-        boots = _boots(lab, kernel)
+    scratch = lab.cache.root / "slots" / "selfbench"  # a slot, so that clean --all takes what a killed run left
+    with lab.cache.lock("slot-selfbench"):
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            builds, kernel = _builds(lab, Cache(scratch), calibration)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    boots = _boots(lab, kernel)
     host = (("calibration", f"{calibration:.2f} objects/s: one payload compiled {REPEATS} times, {compiler_id()}"),)
     return (("host", ("what", "found"), host), builds, boots)
 
