@@ -40,13 +40,13 @@ def rejudged(run: RunDir) -> Results:
 
 
 def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """The comparisons of a run made again, with the labels they had."""
+    """The comparisons of a run made again, in the order and with the labels they had."""
+    specs = {payload.name: payload for payload in payloads}
     rows: list[Comparison] = []
-    for spec in {payload.name: payload for payload in payloads}.values():
-        good = [job for job in results if job.payload == spec.name and job.status is Status.PASS]
-        labels = next(((row.a, row.b) for row in old if row.payload == spec.name), None)
-        if labels is not None:
-            rows += compare(spec, _side(good, "baseline"), _side(good, "patched"), *labels)
+    for name, labels in {row.payload: (row.a, row.b) for row in old}.items():
+        good = [job for job in results if job.payload == name and job.status is Status.PASS]
+        if name in specs:
+            rows += compare(specs[name], _side(good, "baseline"), _side(good, "patched"), *labels)
     return tuple(rows)
 
 
