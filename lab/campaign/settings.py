@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.errors import UsageError
 from lab.model.change import SourceSpec
-from lab.model.machine import GuestSpec, Mode
+from lab.model.machine import GuestSpec, Mode, Nic, Node, Nvme
 from lab.toml import read_toml, strict_keys
 
 
@@ -34,6 +34,24 @@ class Order:
 
 @strict_keys
 @dataclass(frozen=True)
+class NicTable(Nic):
+    """One of `nics`: a Nic that takes no unknown key."""
+
+
+@strict_keys
+@dataclass(frozen=True)
+class NvmeTable(Nvme):
+    """One of `nvme`: an Nvme that takes no unknown key."""
+
+
+@strict_keys
+@dataclass(frozen=True)
+class NodeTable(Node):
+    """One of `nodes`: a Node that takes no unknown key."""
+
+
+@strict_keys
+@dataclass(frozen=True)
 class GuestTable:
     """`[guest.NAME]`."""
 
@@ -43,6 +61,10 @@ class GuestTable:
     cmdline: tuple[str, ...] = ()
     mode: Mode = "exact"
     image: str = "tiny"
+    nics: tuple[NicTable, ...] = ()
+    nvme: tuple[NvmeTable, ...] = ()
+    nodes: tuple[NodeTable, ...] = ()
+    hosts: int = 1
 
 
 @strict_keys
@@ -84,7 +106,19 @@ def guest_spec(settings: Settings, name: str) -> GuestSpec:
     table = settings.guest.get(name)
     if table is None:
         raise unknown("guest", name, settings.guest, "lab.toml declares guests under [guest.NAME]")
-    return GuestSpec(name, table.cpus, table.memory_mib, table.cmdline, table.mode, table.image, summary=table.summary)
+    return GuestSpec(
+        name=name,
+        summary=table.summary,
+        cpus=table.cpus,
+        memory_mib=table.memory_mib,
+        cmdline=table.cmdline,
+        mode=table.mode,
+        image=table.image,
+        nics=tuple(Nic(**vars(nic)) for nic in table.nics),
+        nvme=tuple(Nvme(**vars(nvme)) for nvme in table.nvme),
+        nodes=tuple(Node(**vars(node)) for node in table.nodes),
+        hosts=table.hosts,
+    )
 
 
 def changed_guest(spec: GuestSpec, changes: Mapping[str, str]) -> GuestSpec:

@@ -10,6 +10,36 @@ Mode = Literal["exact", "counts", "wall", "emulated"]
 
 
 @dataclass(frozen=True)
+class Nic:
+    """A virtio-net device on a tap of the guest's private network; the device SSH comes through is another one."""
+
+    queues: int = 1
+    """Queue pairs."""
+
+
+@dataclass(frozen=True)
+class Nvme:
+    """An NVMe controller with one namespace whose data lies in host memory."""
+
+    size_mib: int = 64
+    queues: int = 1
+    """I/O queue pairs."""
+    node: int | None = None
+    """NUMA node the controller hangs on; None: no node."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A NUMA node."""
+
+    cpus: str
+    """A cpulist, `0-3`."""
+    memory_mib: int
+    distances: tuple[int, ...]
+    """SLIT distances to every node, itself (10) included, in the order of the nodes."""
+
+
+@dataclass(frozen=True)
 class GuestSpec:
     """A named guest of lab.toml: hardware and command line, as data."""
 
@@ -23,6 +53,14 @@ class GuestSpec:
     qemu_args: tuple[str, ...] = ()
     """Words of --qemu-arg, added last."""
     summary: str = ""
+    nics: tuple[Nic, ...] = ()
+    nvme: tuple[Nvme, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    """Empty: one node with all CPUs and memory."""
+    hosts: int = 1
+    """2: two guests of this hardware on one private bridge; a payload runs on the first and has a helper on the second."""
+    share: Path | None = None
+    """A directory of the host that the guest sees, read-only, at /share."""
 
 
 @dataclass(frozen=True)
