@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.campaign.bench import FIRST_BOOTS, payload_names, run_stage
+from lab.campaign.bench import jobs_of, payload_names, run_stage
 from lab.campaign.job import judge
 from lab.campaign.ledger import write_faces
 from lab.campaign.plan import Ask, Side
@@ -14,7 +14,6 @@ from lab.campaign.rundir import RunDir, find_run
 from lab.campaign.session import Lab
 from lab.errors import UsageError
 from lab.kernel.foreign import foreign
-from lab.measure.payload import read_payload
 from lab.measure.verdict import compare
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status, worst
@@ -103,10 +102,8 @@ def _compare_kernels(lab: Lab, ask: Ask, a: str, b: str) -> None:
     kernels = [foreign(name, lab.cache) for name in (a, b)]
     kconfig = lab.kconfig(ask, ())
     sides = [Side("baseline", (), None, kconfig), Side("patched", (), None, kconfig)]
-    bench = lab.bench(ask)
-    payloads = [read_payload(lab.root / "payloads", name, lab.cache) for name in payload_names(lab, ask)]
-    pairs = list(zip(sides, kernels, strict=True))
-    jobs = [bench.job(side, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS for side, kernel in pairs]
+    payloads = [lab.payload(name) for name in payload_names(lab, ask)]
+    jobs = jobs_of(lab, ask, list(zip(sides, kernels, strict=True)), payloads)
     good = [job for job in run_stage(lab, ask, jobs, "bench") if job.status is Status.PASS]
     for spec in payloads:
         said = [job for job in good if job.payload == spec.name]

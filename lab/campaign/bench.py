@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lab.campaign.plan import Ask, Bench, Side
+from lab.campaign.plan import Ask, Side
 from lab.campaign.schedule import Pool
 from lab.campaign.session import Lab, width
 from lab.events import Note, StageFinished, StageStarted
-from lab.measure.payload import list_payloads, read_payload
+from lab.measure.payload import list_payloads
 from lab.measure.verdict import compare, more_boots
 from lab.model.change import Build
 from lab.model.judgement import Comparison
@@ -19,6 +19,8 @@ from lab.model.run import Job, JobResult, PayloadSpec
 FIRST_BOOTS = (1, 2)
 MORE_BOOTS = (3, 4, 5)
 """Exact rows: two boots a side; any disagreement adds three a side."""
+COUNT_BOOTS = (1, 2, 3)
+"""Counts: three boots a side from the start."""
 
 
 def build_verb(lab: Lab, ask: Ask) -> Build:
@@ -33,12 +35,7 @@ def boot_verb(lab: Lab, ask: Ask) -> JobResult:
     _, patched = lab.sides(ask)
     lab.announce(ask)
     kernel = lab.build(ask, patched)
-    result = run_stage(lab, ask, [lab.bench(ask).job(patched, kernel, None, 1)], "boot")[0]
-    for milestone in result.milestones:
-        lab.emit(Note(f"boot: {milestone.name} at {milestone.seconds:.2f} s"))
-    for case in result.cases:
-        lab.emit(Note(f"boot: {case.name}: {case.detail}"))
-    return result
+    return run_stage(lab, ask, [lab.bench(ask).job(patched, kernel, None, 1)], "boot")[0]
 
 
 def payload_names(lab: Lab, ask: Ask) -> tuple[str, ...]:
@@ -53,29 +50,38 @@ def bench_verb(lab: Lab, ask: Ask) -> tuple[Comparison, ...]:
     lab.ledger.any, lab.ledger.strict = ask.any, ask.strict
     base, patched = lab.sides(ask)
     lab.announce(ask)
-    payloads = [read_payload(lab.root / "payloads", name, lab.cache) for name in payload_names(lab, ask)]
+    payloads = [lab.payload(name) for name in payload_names(lab, ask)]
     if ask.kernel:
         kernel = lab.build(ask, patched)
-        bench = lab.bench(ask)
-        run_stage(lab, ask, [bench.job(patched, kernel, payload, n) for payload in payloads for n in FIRST_BOOTS], "bench")
+        run_stage(lab, ask, jobs_of(lab, ask, [(patched, kernel)], payloads), "bench")
         return ()
     baseline = lab.build(ask, base)
     kernels = [(base, baseline), (patched, lab.build(ask, patched, baseline))]
-    bench = lab.bench(ask, baseline)
-    results = run_stage(lab, ask, _jobs(bench, kernels, payloads, FIRST_BOOTS), "bench")
+    lab.accel(ask, baseline, lab.image(lab.guest(ask).image))  # proven on the baseline: a patched kernel may be broken
+    results = run_stage(lab, ask, jobs_of(lab, ask, kernels, payloads), "bench")
     unsettled = [item for item in payloads if more_boots(item, *_split(results, item))]
     if unsettled and not lab.ledger.failed:
         lab.emit(Note("values differ within a side: three more boots a side for " + ", ".join(item.name for item in unsettled)))
-        results += run_stage(lab, ask, _jobs(bench, kernels, unsettled, MORE_BOOTS), "bench")
+        results += run_stage(lab, ask, jobs_of(lab, ask, kernels, unsettled, MORE_BOOTS), "bench")
     rows = tuple(row for item in payloads for row in compare(item, *_split(results, item), base.label, patched.label))
     lab.ledger.comparisons += rows
     return rows
 
 
-def _jobs(
-    bench: Bench, kernels: Sequence[tuple[Side, Build]], payloads: Sequence[PayloadSpec], boots: Sequence[int]
+def jobs_of(
+    lab: Lab, ask: Ask, kernels: Sequence[tuple[Side, Build]], payloads: Sequence[PayloadSpec], boots: Sequence[int] = ()
 ) -> list[Job]:
-    return [bench.job(side, kernel, item, n) for item in payloads for n in boots for side, kernel in kernels]
+    """Every payload on the guest it takes, so many boots of each kernel (none given: as many as its metrics want at first)."""
+    jobs = []
+    for payload in payloads:
+        bench = lab.bench(ask, payload)
+        jobs += [bench.job(side, kernel, payload, n) for n in boots or first_boots(payload) for side, kernel in kernels]
+    return jobs
+
+
+def first_boots(payload: PayloadSpec) -> tuple[int, ...]:
+    """How often a side is booted before anything is judged."""
+    return COUNT_BOOTS if any(metric.kind == "count" for metric in payload.metrics) else FIRST_BOOTS
 
 
 def _split(results: Sequence[JobResult], payload: PayloadSpec) -> tuple[list[JobResult], list[JobResult]]:
@@ -88,7 +94,9 @@ def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str) -> list[JobRe
     """Run jobs through the pool as one stage; every result is in the ledger as soon as it is there."""
     again = again_line(ask, jobs[0].payload is None)
     pool = Pool(lab.ledger.run, lab.cache, lab.emit, lambda result: lab.ledger.ran(result, again), width(lab.settings))
-    lab.ledger.env.update({"guest": jobs[0].guest.name, "mode": jobs[0].guest.mode, "image": jobs[0].image.hash})
+    lab.ledger.env["guest"] = _each(job.guest.name for job in jobs)
+    lab.ledger.env["mode"] = _each(job.guest.mode for job in jobs)
+    lab.ledger.env["image"] = _each(job.image.hash for job in jobs)
     guess = lab.history.expected(f"{stage}.job") * len(jobs) / width(lab.settings)
     lab.emit(StageStarted(stage, f"{len(jobs)} boots", guess))
     clock = lab.clock()
@@ -97,6 +105,10 @@ def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str) -> list[JobRe
     lab.history.learn(f"{stage}.job", clock() * width(lab.settings) / len(jobs))
     lab.emit(StageFinished(stage, f"{len(jobs)} boots", clock(), f"{len(jobs) - bad} good, {bad} bad", ok=bad == 0))
     return results
+
+
+def _each(words: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(words))
 
 
 def again_line(ask: Ask, boot_only: bool) -> str:

@@ -11,7 +11,7 @@ from lab.campaign.session import Lab
 from lab.guest.qemu import dry_run
 from lab.kernel.build import make_line
 from lab.kernel.tree import apply
-from lab.measure.payload import read_payload
+from lab.model.run import PayloadSpec
 from lab.proc import quote
 
 
@@ -35,19 +35,26 @@ def _patches(side: Side) -> Iterator[str]:
         yield quote(["git", "am", "-3", *files]) if files else f"# {series.name}: no patches"
 
 
-def boot_lines(lab: Lab, ask: Ask) -> Iterator[str]:
-    """QEMU's command line of the guest."""
-    spec = lab.guest(ask)
+def boot_lines(lab: Lab, ask: Ask, payload: PayloadSpec | None = None) -> Iterator[str]:
+    """QEMU's command line of the guest, and what proves it."""
+    spec = lab.guest(ask, payload)
     image = lab.image(spec.image)
     bzimage = Path(ask.kernel.removeprefix("O=")) if ask.kernel else Path("arch/x86/boot/bzImage")
+    yield f"# guest {spec.name}"
     yield dry_run(spec, lab.accel(ask), bzimage=bzimage, initrd=image.initrd)
+    if proof := lab.proof(spec):
+        yield from _payload(proof)
 
 
 def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
-    """Everything a bench takes: kernels, guest, and what each payload runs in it."""
+    """Everything a bench takes: kernels, guests, and what each payload runs in them."""
     yield from build_lines(lab, ask)
-    yield from boot_lines(lab, ask)
     for name in payload_names(lab, ask):
-        payload = read_payload(lab.root / "payloads", name, lab.cache)
-        yield f"# payload {name}, built in {payload.directory}, run in the guest:"
-        yield quote(payload.command)
+        payload = lab.payload(name)
+        yield from boot_lines(lab, ask, payload)
+        yield from _payload(payload)
+
+
+def _payload(payload: PayloadSpec) -> Iterator[str]:
+    yield f"# payload {payload.name}, built in {payload.directory}, run in the guest:"
+    yield quote(payload.command)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cache import Cache
+from lab.campaign.checks import check_guest
 from lab.campaign.rundir import JobDir
 from lab.deadline import Deadline
 from lab.errors import GuestError, LabError, LostGuest
@@ -22,7 +23,6 @@ from lab.model.run import BootRecord, Job, JobResult
 from lab.model.wire import read_json, write_json
 
 QUIT_S = 60.0
-CHECK_S = 60.0
 COST = "cost.out"
 
 
@@ -73,8 +73,8 @@ def run_job(job: Job, cache: Cache, emit: Emit) -> JobResult:
 
 def _boot(job: Job, place: JobDir, cache: Cache, emit: Emit, progress: _Progress) -> None:
     symbols = read_symbols(job.kernel.system_map, job.kernel.vmlinux)
-    if job.payload and (lost := missing_options(job.payload, _text(job.kernel.config))):
-        progress.skipped = "the kernel lacks " + ", ".join(lost)
+    progress.skipped = _unsuited(job)
+    if progress.skipped:
         return
     instrument = _instrument(job, cache, symbols)
     plan = BootPlan(
@@ -90,7 +90,7 @@ def _boot(job: Job, place: JobDir, cache: Cache, emit: Emit, progress: _Progress
     )
     with booted(plan, emit) as guest:
         progress.guest = guest
-        progress.checks = check_guest(job, guest)
+        progress.checks = check_guest(job, guest.shell)
         if job.payload:
             collected = collect(guest.shell, job.payload, deadline=Deadline.after(job.payload.timeout_s * job.slow))
             place.payload_out.write_text(collected.stdout, encoding="utf-8")
@@ -101,32 +101,20 @@ def _boot(job: Job, place: JobDir, cache: Cache, emit: Emit, progress: _Progress
         progress.complete = True
 
 
+def _unsuited(job: Job) -> str:
+    """Why the payload cannot run on this kernel or guest, or nothing."""
+    if job.payload is None:
+        return ""
+    if job.payload.guests and job.guest.name not in job.payload.guests:
+        return f"it runs on guest {' or '.join(job.payload.guests)}, not on {job.guest.name}"
+    lost = missing_options(job.payload, _text(job.kernel.config))
+    return "the kernel lacks " + ", ".join(lost) if lost else ""
+
+
 def _instrument(job: Job, cache: Cache, symbols: object) -> Instrument | None:
     if job.payload is None or not job.payload.instrument or job.guest.mode != "exact":
         return None
     return cost_instrument(cache, symbols, job.directory)  # type: ignore[arg-type]
-
-
-def check_guest(job: Job, guest: Guest) -> tuple[Case, ...]:
-    """Asked beside found: CPUs, kernel release, clock source, and arguments of the guest that its kernel does not know."""
-    asks = {
-        "cpus": ("nproc", str(job.guest.cpus)),
-        "release": ("uname -r", job.kernel.release),
-        "clocksource": ("cat /sys/devices/system/clocksource/*/current_clocksource", "tsc" if job.guest.mode == "exact" else ""),
-        "unknown-arguments": ("dmesg | sed -n 's/.*Unknown kernel command line parameters//p'", ""),
-    }
-    script = "; ".join(f'echo "$({command})"' for command, _ in asks.values())
-    answer = guest.shell.run(script, deadline=Deadline.after(CHECK_S * job.slow)).stdout.splitlines()
-    found = dict(zip(asks, [line.strip() for line in answer], strict=False))
-    unknown = [word.strip('",') for word in found.pop("unknown-arguments", "").split()]
-    strangers = [word for word in job.guest.cmdline if word in unknown]
-    cases = [_check(name, asks[name][1], found.get(name, "nothing")) for name in ("cpus", "release", "clocksource")]
-    return (*cases, _check("unknown-arguments", "none", ", ".join(strangers) or "none"))
-
-
-def _check(name: str, asked: str, found: str) -> Case:
-    good = not asked or asked == found
-    return Case(f"guest.{name}", Status.PASS if good else Status.FAIL, f"asked {asked or 'any'}, found {found}")
 
 
 def judge(job: Job) -> JobResult:

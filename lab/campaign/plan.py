@@ -88,6 +88,8 @@ class Bench:
     image: Image
     accel: Accel
     budget: Budget
+    proof: PayloadSpec | None = None
+    """What proves the guest by effect."""
 
     def job(self, side: Side, build: Build, payload: PayloadSpec | None, boot: int) -> Job:
         """The job of one side's `boot`-th boot with `payload`, or of a plain boot."""
@@ -108,6 +110,7 @@ class Bench:
             payload=payload,
             boot=boot,
             directory=self.run.job(job_id).path,
+            proof=self.proof,
             stall_budget_s=self.budget.stall_cpu_s * slow,
             boot_budget_s=self.budget.boot_s * slow,
             slow=slow,

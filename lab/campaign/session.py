@@ -6,9 +6,11 @@ import os
 import shlex
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lab.cache import Cache
+from lab.campaign.hardware import PROOF, asked
 from lab.campaign.history import History
 from lab.campaign.ledger import Ledger
 from lab.campaign.plan import Ask, Bench, Side
@@ -24,8 +26,10 @@ from lab.kernel.kconfig import find_kconfig
 from lab.kernel.series import find_series, git_range, stack
 from lab.kernel.source import obtain
 from lab.kernel.tree import apply
+from lab.measure.payload import read_payload
 from lab.model.change import Build, Kconfig, Series, Source
 from lab.model.machine import Accel, GuestSpec, Image
+from lab.model.run import PayloadSpec
 
 FIRST_RUN_GB = 10
 """Source 1.5 GB, a slot 3.5 GB, Builds 0.2 GB each, the compiler cache."""
@@ -161,9 +165,12 @@ class Lab:
 
     # --- from Build to guest -----------------------------------------------------------------------------------------
 
-    def guest(self, ask: Ask) -> GuestSpec:
-        """The named guest with the command line's changes."""
-        spec = guest_spec(self.settings, ask.guest or self.settings.default.guest)
+    def guest(self, ask: Ask, payload: PayloadSpec | None = None) -> GuestSpec:
+        """The guest that was named, else the one the payload suits, else lab.toml's; with the command line's changes."""
+        default = self.settings.default.guest
+        if payload and payload.guests and default not in payload.guests:
+            default = payload.guests[0]
+        spec = guest_spec(self.settings, ask.guest or default)
         return changed_guest(spec, {"cpus": ask.cpus, "memory": ask.memory, "append": ask.append, "qemu_arg": ask.qemu_arg})
 
     def image(self, name: str) -> Image:
@@ -181,11 +188,23 @@ class Lab:
             self._ledger.accel = found
         return found
 
-    def bench(self, ask: Ask, baseline: Build | None = None) -> Bench:
-        """What the jobs of this command line share. Only a baseline may prove an accelerator: a patched kernel may be broken."""
-        spec = self.guest(ask)
+    def payload(self, name: str) -> PayloadSpec:
+        """A payload of payloads/, built."""
+        return read_payload(self.root / "payloads", name, self.cache)
+
+    def proof(self, spec: GuestSpec) -> PayloadSpec | None:
+        """What proves by effect that a guest is what was asked for; None: nothing special was."""
+        words = asked(spec)
+        if not words:
+            return None
+        proof = self.payload(PROOF)
+        return replace(proof, command=(*proof.command, *words))
+
+    def bench(self, ask: Ask, payload: PayloadSpec | None = None) -> Bench:
+        """What the jobs on one guest share."""
+        spec = self.guest(ask, payload)
         image = self.image(spec.image)
-        return Bench(self.ledger.run, spec, image, self.accel(ask, baseline, image), self.settings.budget)
+        return Bench(self.ledger.run, spec, image, self.accel(ask, image=image), self.settings.budget, self.proof(spec))
 
 
 def _span(ask: Ask) -> str:

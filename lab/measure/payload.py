@@ -45,6 +45,9 @@ class Declaration:
     options: tuple[str, ...] = ()
     """CONFIG_X=y lines the kernel must have."""
     guests: tuple[str, ...] = ()
+    """Guests it suits, the one a bench takes first; empty: any."""
+    peer: tuple[str, ...] = ()
+    """argv on the second guest of a pair; ends when its service is up."""
     timeout_s: float = 300.0
     article: str = ""
     instrument: bool = True
@@ -78,6 +81,7 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
         kind=declared.kind,
         options=declared.options,
         guests=declared.guests,
+        peer=declared.peer,
         timeout_s=declared.timeout_s,
         article=declared.article,
         instrument=declared.instrument,

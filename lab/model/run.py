@@ -30,7 +30,9 @@ class PayloadSpec:
     options: tuple[str, ...] = ()
     """CONFIG_X=y lines it needs; a kernel without them gives SKIP with the reason."""
     guests: tuple[str, ...] = ()
-    """Guests it suits; empty: any."""
+    """Guests it suits, the one a bench takes first; empty: any."""
+    peer: tuple[str, ...] = ()
+    """argv on the second guest of a pair, run before `command`: ends with 0 when its service is up in the background."""
     timeout_s: float = 300.0
     article: str = ""
     instrument: bool = True
@@ -73,6 +75,8 @@ class Job:
     boot: int
     """1-based number of the boot of this side."""
     directory: Path
+    proof: PayloadSpec | None = None
+    """What proves by effect that the guest is what was asked for; run before the payload."""
     stall_budget_s: float = 60.0
     """Seconds of QEMU's own CPU time without a sign of progress until the guest counts as stalled."""
     boot_budget_s: float = 180.0

@@ -98,6 +98,7 @@ class Terminal:
             self._print_block(results, block)
         for job in results.jobs:
             if not job.payload and job.milestones and job.status is Status.PASS:
+                self.print_tables([(f"guest {job.guest}", ("what", "asked", "found"), words.asked_and_found(job))])
                 self._say(f"{job.id}: " + ", ".join(f"{stone.name} {duration(stone.seconds)}" for stone in job.milestones))
         for finding in results.findings:
             self._say_all(words.finding_lines(finding), "bold red")

@@ -126,6 +126,15 @@ def side(item: JobResult | BuildRecord) -> str:
     return f"{item.role} {'+'.join(item.series)}:{item.upto}" if item.series else f"{item.role} source"
 
 
+def asked_and_found(job: JobResult) -> list[tuple[str, str, str]]:
+    """What was asked of the guest and what was found, a row a case whose detail is `asked A, found B`."""
+    rows = []
+    for case in job.cases:
+        asked, _, found = case.detail.removeprefix("asked ").partition(", found ")
+        rows.append((case.name.removeprefix("guest."), asked, found))
+    return rows
+
+
 def is_flaky(job: JobResult) -> bool:
     """Whether the first attempt was lost and the second was kept."""
     return job.attempts > 1
