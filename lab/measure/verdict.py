@@ -74,7 +74,8 @@ def _counts(metric: Metric, base: Values, patched: Values, *, material: bool) ->
         return Verdict.UNCHANGED, ""
     higher, lower = min(patched) > max(base), max(patched) < min(base)
     if not higher and not lower:
-        return Verdict.INCONCLUSIVE, "the ranges overlap"
+        near = _share(max(*base, *patched) - min(*base, *patched), median_low(base)) <= metric.min_effect
+        return (Verdict.UNCHANGED if near else Verdict.INCONCLUSIVE), f"the ranges overlap{', within min_effect' if near else ''}"
     if metric.better == "none":
         return Verdict.INCONCLUSIVE, "the ranges are disjoint, and neither direction is declared better"
     if not material:
