@@ -11,7 +11,7 @@ from lab.campaign.session import Lab, width
 from lab.events import Note, StageFinished, StageStarted
 from lab.measure.payload import list_payloads
 from lab.measure.verdict import compare, more_boots
-from lab.model.change import Build
+from lab.model.change import Build, Series
 from lab.model.judgement import Comparison
 from lab.model.outcome import Status
 from lab.model.run import Job, JobResult, PayloadSpec
@@ -38,11 +38,12 @@ def boot_verb(lab: Lab, ask: Ask) -> JobResult:
     return run_stage(lab, ask, [lab.bench(ask).job(patched, kernel, None, 1)], "boot")[0]
 
 
-def payload_names(lab: Lab, ask: Ask) -> tuple[str, ...]:
+def payload_names(lab: Lab, ask: Ask, series: tuple[Series, ...] = ()) -> tuple[str, ...]:
     """The payloads that were asked for: --payload a,b, or the series' own, or lab.toml's."""
     if ask.payload == "all":
         return list_payloads(lab.root / "payloads")
-    return tuple(ask.payload.replace(",", " ").split()) or lab.settings.default.payloads
+    own = series[-1].payloads if series else ()
+    return tuple(ask.payload.replace(",", " ").split()) or own or lab.settings.default.payloads
 
 
 def bench_verb(lab: Lab, ask: Ask) -> tuple[Comparison, ...]:
@@ -50,7 +51,7 @@ def bench_verb(lab: Lab, ask: Ask) -> tuple[Comparison, ...]:
     lab.ledger.any, lab.ledger.strict = ask.any, ask.strict
     base, patched = lab.sides(ask)
     lab.announce(ask)
-    payloads = [lab.payload(name) for name in payload_names(lab, ask)]
+    payloads = [lab.payload(name) for name in payload_names(lab, ask, patched.series)]
     if ask.kernel:
         kernel = lab.build(ask, patched)
         run_stage(lab, ask, jobs_of(lab, ask, [(patched, kernel)], payloads), "bench")

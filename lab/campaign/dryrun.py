@@ -49,7 +49,7 @@ def boot_lines(lab: Lab, ask: Ask, payload: PayloadSpec | None = None) -> Iterat
 def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
     """Everything a bench takes: kernels, guests, and what each payload runs in them."""
     yield from build_lines(lab, ask)
-    for name in payload_names(lab, ask):
+    for name in payload_names(lab, ask, () if ask.kernel else lab.sides(ask)[1].series):
         payload = lab.payload(name)
         yield from boot_lines(lab, ask, payload)
         yield from _payload(payload)
