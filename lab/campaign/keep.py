@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.campaign.bench import boot_verb as boot_and_check
+from lab.campaign.checks import check_guest
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab, TableRows
 from lab.errors import UsageError
@@ -13,6 +14,8 @@ from lab.guest import kept
 from lab.guest.boot import BootPlan
 from lab.guest.qemu import host_root_argv
 from lab.kernel.symbols import read_symbols
+from lab.model.outcome import Status
+from lab.model.run import Job
 from lab.proc import interactive
 
 
@@ -39,10 +42,20 @@ def boot_verb(lab: Lab, ask: Ask, rest: Sequence[str], *, keep: bool, gdb: bool,
         gdb=gdb,
     )
     guest = kept.keep(plan, f"{patched.label}.{bench.guest.name}", lab.emit)
+    if not gdb:  # a guest that waits for gdb takes no commands yet
+        _check(lab, bench.job(patched, kernel, None, 1), guest)
     lab.emit(Note(f"{guest.name} is up: ./inv ssh, ./inv exec -- CMD, ./inv console, ./inv stop"))
     if gdb:
         lab.emit(Note(kept.gdb_line(guest)))
     return None
+
+
+def _check(lab: Lab, job: Job, guest: kept.Kept) -> None:
+    """Say what was asked and what is there; a guest that is not what it should be stays up, and is looked at."""
+    with kept.shell(guest) as shell:
+        for case in check_guest(job, shell):
+            good = "" if case.status is Status.PASS else f"{case.status}: "
+            lab.emit(Note(f"{good}{case.name}: {case.detail}"))
 
 
 def _host_root(lab: Lab, ask: Ask, rest: Sequence[str]) -> int:
