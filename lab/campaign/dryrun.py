@@ -41,7 +41,7 @@ def boot_lines(lab: Lab, ask: Ask, payload: PayloadSpec | None = None) -> Iterat
     image = lab.image(spec.image)
     bzimage = Path(ask.kernel.removeprefix("O=")) if ask.kernel else Path("arch/x86/boot/bzImage")
     yield f"# guest {spec.name}"
-    yield dry_run(spec, lab.accel(ask), bzimage=bzimage, initrd=image.initrd)
+    yield dry_run(spec, lab.accel(ask), bzimage=bzimage, initrd=image.initrd, root=image.disk)
     if proof := lab.proof(spec):
         yield from _payload(proof)
 

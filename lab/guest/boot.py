@@ -273,6 +273,7 @@ def _argv(plan: BootPlan, wires: Wires) -> tuple[str, ...]:
         plan.accel,
         bzimage=plan.bzimage,
         initrd=plan.image.initrd,
+        root=plan.image.disk,
         console_log=plan.console,
         wires=wires,
         instrument=plan.instrument,

@@ -45,6 +45,7 @@ def qemu_argv(
     initrd: Path,
     console_log: Path,
     wires: Wires,
+    root: Path | None = None,
     instrument: Instrument | None = None,
     append: Words = (),
 ) -> Words:
@@ -60,6 +61,7 @@ def qemu_argv(
         *network(),
         *ready_port(wires.ready),
         *entropy(),
+        *disk(root),
         *(gdb_stub(wires.gdb) if wires.gdb else ()),
         *(instrument.argv if instrument else ()),
         *spec.qemu_args,
@@ -145,15 +147,24 @@ def entropy() -> Words:
     return ("-object", "rng-builtin,id=rng0", "-device", "virtio-rng-pci,rng=rng0")
 
 
+def disk(root: Path | None) -> Words:
+    """The image's squashfs as /dev/vda; read-only, so any number of guests share the file and its place in the host's cache."""
+    if root is None:
+        return ()
+    backend = f"driver=raw,node-name=root,read-only=on,file.driver=file,file.read-only=on,file.filename={_comma(root)}"
+    return ("-blockdev", backend, "-device", "virtio-blk-pci,drive=root")
+
+
 def gdb_stub(path: str) -> Words:
     """The gdb stub on a UNIX socket; -S: the guest waits for gdb's `continue`."""
     return ("-gdb", f"unix:path={path},server=on,wait=off", "-S")
 
 
-def dry_run(spec: GuestSpec, accel: Accel, *, bzimage: Path, initrd: Path, append: Words = ()) -> str:
+def dry_run(spec: GuestSpec, accel: Accel, *, bzimage: Path, initrd: Path, root: Path | None = None, append: Words = ()) -> str:
     """The line as a person would paste it; the console is on the terminal."""
     log = Path("console.log")
-    return quote(qemu_argv(spec, accel, bzimage=bzimage, initrd=initrd, console_log=log, wires=PASTED, append=append))
+    argv = qemu_argv(spec, accel, bzimage=bzimage, initrd=initrd, console_log=log, wires=PASTED, root=root, append=append)
+    return quote(argv)
 
 
 def version() -> str:

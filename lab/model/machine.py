@@ -76,7 +76,7 @@ class Accel:
 
 @dataclass(frozen=True)
 class Image:
-    """A guest root file system: an initramfs and the key that logs into it."""
+    """A guest root file system: an initramfs, the key that logs into it and, when it has one, a disk the initramfs mounts."""
 
     name: str
     hash: str
@@ -84,6 +84,10 @@ class Image:
     ssh_key: Path
     host_key: Path
     """The guest's public host key, so that the lab knows to whom it talks."""
+    disk: Path | None = None
+    """A read-only squashfs; None: the initramfs is everything."""
+    label: str = ""
+    """What is not as asked about it, such as a package that was left out; empty: nothing."""
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,14 @@ def test_a_comma_in_the_logs_path_does_not_end_the_option() -> None:
     assert "logfile=console,,log," in line(SINGLE)
 
 
+def test_the_disk_of_an_image_is_read_only_and_an_image_without_one_has_none() -> None:
+    assert qemu.disk(None) == ()
+    _, backend, _, device = qemu.disk(Path("a,b.squashfs"))
+    assert "read-only=on" in backend
+    assert backend.endswith("file.read-only=on,file.filename=a,,b.squashfs")
+    assert device == "virtio-blk-pci,drive=root"
+
+
 def test_gdb_waits_on_a_socket() -> None:
     assert qemu.gdb_stub("/run/gdb") == ("-gdb", "unix:path=/run/gdb,server=on,wait=off", "-S")
 
