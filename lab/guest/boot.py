@@ -15,6 +15,7 @@ from lab.deadline import Deadline
 from lab.errors import BootTimeout, GuestError, HostError, LabError, LostGuest
 from lab.events import Emit, StageFinished, StageLine, StageStarted
 from lab.guest.ending import Remains, decoded, died
+from lab.guest.network import Network
 from lab.guest.qemu import Wires, qemu_argv
 from lab.guest.runtime import CONSOLE, GDB, scratch
 from lab.guest.ssh import OVERDUE, SshShell, connect
@@ -59,6 +60,10 @@ class BootPlan:
     """Whether the guest waits for gdb's `continue`, without any budget; its stub listens in `runtime`."""
     runtime: Path | None = None
     """Directory for sockets that others attach to (console, gdb); None: one that is gone with the guest."""
+    network: Network | None = None
+    """What its NICs hang on; None: a network of its own, if it has NICs."""
+    host: int = 1
+    """Which guest of the network this is; 2: the second of a pair."""
 
     @property
     def console(self) -> Path:
