@@ -26,7 +26,7 @@ NEEDS = {
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
-DIRECTORIES = ("bin", "dev", "etc", "etc/dropbear", "proc", "run", "sys", "tmp", "usr", "var", "var/log")
+DIRECTORIES = ("bin", "dev", "etc", "etc/dropbear", "lab", "proc", "run", "share", "sys", "tmp", "usr", "var", "var/log")
 ACCOUNTS = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
     "etc/group": "root:x:0:\n",
@@ -43,6 +43,8 @@ class Recipe:
     programs: tuple[str, ...]
     init: str = "init"
     """File of the recipe's directory that becomes /init."""
+    include: tuple[str, ...] = ()
+    """More files, relative to the recipe's directory, put into /lab."""
     summary: str = ""
 
 
@@ -52,13 +54,12 @@ def make_image(directory: Path, cache: Cache, emit: Emit) -> Image:
     Raises HostError when a program or library is missing, UsageError for a recipe that does not read.
     """
     recipe = read_toml(directory / "image.toml", Recipe)
-    if not (directory / recipe.init).is_file():
-        raise UsageError(f"{directory / 'image.toml'}: init: there is no file {recipe.init!r} beside it")
+    scripts = _scripts(directory, recipe)
     files = host_files(recipe.programs)
-    key = digest(digest_files(directory), digest_files(Path(cpio.__file__), Path(__file__)), *_contents(files))
+    key = digest(digest_files(directory, *scripts.values(), Path(cpio.__file__), Path(__file__)), *_contents(files))
     emit(StageStarted("image", directory.name))
     found = cache.find("image", key)
-    place = cache.get_or_make("image", key, lambda aside: _fill(aside, directory / recipe.init, files))
+    place = cache.get_or_make("image", key, lambda aside: _fill(aside, scripts, files))
     emit(StageFinished("image", directory.name, 0.0, "in the cache" if found else "made"))
     return Image(
         name=directory.name,
@@ -67,6 +68,15 @@ def make_image(directory: Path, cache: Cache, emit: Emit) -> Image:
         ssh_key=place / "ssh_key",
         host_key=place / "host_key.pub",
     )
+
+
+def _scripts(directory: Path, recipe: Recipe) -> dict[str, Path]:
+    """Path in the initramfs to the file of the lab that goes there. Raises UsageError for one that is not there."""
+    named = {"init": ("init", recipe.init), **{f"lab/{Path(name).name}": ("include", name) for name in recipe.include}}
+    for key, name in named.values():
+        if not (directory / name).is_file():
+            raise UsageError(f"{directory / 'image.toml'}: {key}: there is no file {name!r} beside it")
+    return {place: directory / name for place, (_, name) in named.items()}
 
 
 def host_files(programs: tuple[str, ...]) -> dict[str, Path]:
@@ -98,13 +108,13 @@ def _contents(files: dict[str, Path]) -> list[str | bytes]:
     return [part for name, path in sorted(files.items()) for part in (name, path.read_bytes())]
 
 
-def _fill(aside: Path, init: Path, files: dict[str, Path]) -> None:
+def _fill(aside: Path, scripts: dict[str, Path], files: dict[str, Path]) -> None:
     host_private, host_public = _new_key(aside / "host_key")
     client_private, client_public = _new_key(aside / "client_key")
     run(["dropbearconvert", "dropbear", "openssh", client_private, aside / "ssh_key"], deadline=Deadline.after(20))
     (aside / "ssh_key").chmod(0o600)
     (aside / "host_key.pub").write_text(host_public + "\n")
-    entries = _tree(init, files, host_private.read_bytes(), client_public)
+    entries = _tree(scripts, files, host_private.read_bytes(), client_public)
     (aside / "initrd.cpio").write_bytes(cpio.archive(entries))
     host_private.unlink()
     client_private.unlink()
@@ -119,7 +129,7 @@ def _new_key(path: Path) -> tuple[Path, str]:
     return path, public.group(1)
 
 
-def _tree(init: Path, files: dict[str, Path], host_key: bytes, authorized: str) -> list[cpio.Entry]:
+def _tree(scripts: dict[str, Path], files: dict[str, Path], host_key: bytes, authorized: str) -> list[cpio.Entry]:
     parents = {str(parent) for name in files for parent in Path(name).parents if str(parent) != "."}
     return [
         *(cpio.directory(name) for name in {*DIRECTORIES, *parents}),
@@ -130,9 +140,8 @@ def _tree(init: Path, files: dict[str, Path], host_key: bytes, authorized: str) 
         cpio.symlink("usr/sbin", "../bin"),
         cpio.symlink("bin/sh", "busybox"),
         cpio.character_device("dev/console", 5, 1),
-        cpio.regular("init", init.read_bytes(), 0o755),
         cpio.regular("etc/dropbear/host_key", host_key, 0o600),
         cpio.regular("root/.ssh/authorized_keys", authorized.encode() + b"\n", 0o600),
         *(cpio.regular(name, text.encode()) for name, text in ACCOUNTS.items()),
-        *(cpio.regular(name, path.read_bytes(), 0o755) for name, path in files.items()),
+        *(cpio.regular(name, path.read_bytes(), 0o755) for name, path in (files | scripts).items()),
     ]

@@ -11,19 +11,19 @@ from lab.errors import HostError, UsageError
 from lab.events import silent
 from lab.guest.image import host_files, make_image
 
-TINY = Path(__file__).parents[2] / "images" / "tiny"
+IMAGES = Path(__file__).parents[2] / "images"
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    shutil.copytree(TINY, tmp_path / "tiny")
-    return tmp_path / "tiny"
+    shutil.copytree(IMAGES, tmp_path / "images")
+    return tmp_path / "images" / "tiny"
 
 
 def test_an_image_is_made_once_and_holds_what_a_guest_needs(recipe: Path, tmp_path: Path) -> None:
     image = make_image(recipe, Cache(tmp_path / "cache"), silent)
     files = read_archive(image.initrd.read_bytes())
-    assert {"init", "bin/busybox", "bin/dropbear", "etc/dropbear/host_key", "dev/console"} <= files.keys()
+    assert {"init", "lab/guest.sh", "bin/busybox", "bin/dropbear", "etc/dropbear/host_key", "dev/console"} <= files.keys()
     assert files["root/.ssh/authorized_keys"].startswith(b"ssh-ed25519 ")
     assert image.host_key.read_text().startswith("ssh-ed25519 ")
     assert image.ssh_key.stat().st_mode & 0o077 == 0, "ssh refuses a key that others can read"
@@ -39,6 +39,12 @@ def test_keys_are_made_with_the_image_and_are_nobody_elses(recipe: Path, tmp_pat
 def test_a_changed_init_is_another_image(recipe: Path, tmp_path: Path) -> None:
     before = make_image(recipe, Cache(tmp_path / "cache"), silent)
     (recipe / "init").write_text("#!/bin/busybox sh\nexec sh\n")
+    assert make_image(recipe, Cache(tmp_path / "cache"), silent).hash != before.hash
+
+
+def test_a_changed_file_outside_the_recipe_is_another_image(recipe: Path, tmp_path: Path) -> None:
+    before = make_image(recipe, Cache(tmp_path / "cache"), silent)
+    (recipe / "../include/guest.sh").write_text("# nothing\n")
     assert make_image(recipe, Cache(tmp_path / "cache"), silent).hash != before.hash
 
 
@@ -60,7 +66,8 @@ def test_a_recipe_with_a_typo_names_file_and_key(recipe: Path, tmp_path: Path) -
         make_image(recipe, Cache(tmp_path), silent)
 
 
-def test_a_recipe_without_its_init_is_refused(recipe: Path, tmp_path: Path) -> None:
-    (recipe / "init").unlink()
-    with pytest.raises(UsageError, match="there is no file 'init'"):
+@pytest.mark.parametrize("name", ["init", "../include/guest.sh"])
+def test_a_recipe_without_one_of_its_files_is_refused(recipe: Path, tmp_path: Path, name: str) -> None:
+    (recipe / name).unlink()
+    with pytest.raises(UsageError, match=f"there is no file '{name}'"):
         make_image(recipe, Cache(tmp_path), silent)
