@@ -33,7 +33,6 @@ MODES: tuple[Mode, ...] = ("exact", "counts")
 
 def selfbench_tables(lab: Lab) -> tuple[TableRows, ...]:
     """Measure everything; takes a cold kernel build and some boots."""
-    lab.announce(Ask())
     calibration = calibrate(lab)
     scratch = lab.cache.root / "slots" / "selfbench"  # a slot, so that clean --all takes what a killed run left
     with lab.cache.lock("slot-selfbench"):
@@ -116,16 +115,18 @@ def _boots(lab: Lab, kernel: Build) -> TableRows:
     for mode in MODES:
         rows.append((f"boot to SSH command done, {mode}", *_spread([s for m, s in ready if m == mode])))
         rows.append((f"exec round trip, {mode}", *_spread([s for m, s in trips if m == mode])))
-    rows.append(("vng --run -- true", *_vng(kernel, accel.name)))
+    rows.append(_vng(kernel, accel.name))
     return (f"guests ({accel.name}, QEMU {accel.qemu_version})", ("what", "median", "least", "most"), tuple(rows))
 
 
-def _vng(kernel: Build, accel: str) -> tuple[str, str, str]:
+def _vng(kernel: Build, accel: str) -> tuple[str, str, str, str]:
     try:
         argv = host_root_argv(kernel.bzimage, ("true",), kvm=accel == "kvm")
-        return _spread([_timed(lambda: run(argv, deadline=Deadline.after(180))) for _ in range(REPEATS)])
+        seconds = [_timed(lambda: run(argv, deadline=Deadline.after(180))) for _ in range(REPEATS)]
     except LabError as error:
-        return (f"failed: {error.message.splitlines()[0]}", "", "")
+        return ("vng --run -- true", f"failed: {error.message.strip().splitlines()[-1]}", "", "")
+
+    return ("vng --run -- true", *_spread(seconds))
 
 
 def _spread(seconds: list[float]) -> tuple[str, str, str]:
