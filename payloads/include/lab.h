@@ -66,6 +66,20 @@ static inline void lab_result(bool good, const char *name)
 	fflush(stdout);
 }
 
+/* A case that cannot be tried here, or a row that cannot be measured: `name` and the reason. */
+__attribute__((format(printf, 2, 3)))
+static inline void lab_skip(const char *name, const char *format, ...)
+{
+	va_list args;
+
+	printf("ok %d %s # SKIP ", ++lab_case, name);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
 /* The whole plan is void: say why and leave. */
 __attribute__((noreturn, format(printf, 1, 2)))
 static inline void lab_bail(const char *format, ...)
