@@ -10,7 +10,8 @@ from lab.cache import Cache, digest
 from lab.deadline import Deadline
 from lab.errors import HostError, LabError, UsageError
 from lab.events import Emit, Note
-from lab.guest.boot import BootPlan, launched
+from lab.guest.boot import launched
+from lab.guest.launch import BootPlan
 from lab.guest.qemu import version
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.wire import read_json, write_json

@@ -6,27 +6,20 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from contextlib import contextmanager, suppress
 
 from lab.deadline import Deadline
-from lab.errors import BootTimeout, GuestError, HostError, LabError, LostGuest
-from lab.events import Emit, StageFinished, StageLine, StageStarted
+from lab.errors import BootTimeout, GuestError, LabError, LostGuest
+from lab.events import Emit, Note, StageFinished, StageLine, StageStarted
 from lab.guest.ending import Remains, decoded, died
-from lab.guest.network import Network
-from lab.guest.qemu import Wires, qemu_argv
-from lab.guest.runtime import CONSOLE, GDB, scratch
+from lab.guest.launch import BootPlan, Machine, power_on
 from lab.guest.ssh import OVERDUE, SshShell, connect
 from lab.guest.stall import Pace
-from lab.guest.watch import PANIC_GRACE_S, Watch
-from lab.model.machine import Accel, GuestSpec, Image, Instrument
+from lab.guest.watch import PANIC_GRACE_S
 from lab.model.outcome import Finding, Milestone
-from lab.model.ports import Symbols
-from lab.proc import Process, quote, spawn, stop
 
-NEEDS = {"setpriv": "util-linux"}
+__all__ = ["BootPlan", "Guest", "booted", "launched"]
+NEEDS: dict[str, str] = {}
 IDLE_S = 20.0
 """Host seconds a booting guest may sleep."""
 SILENT_S = 120.0
@@ -40,52 +33,20 @@ KMSG_END = "lab: end of the log"
 FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b")
 
 
-@dataclass(frozen=True)
-class BootPlan:
-    """One boot: what to start, where to leave console.log, qemu.err and qemu.argv, how long it may take."""
-
-    spec: GuestSpec
-    bzimage: Path
-    image: Image
-    accel: Accel
-    directory: Path
-    symbols: Symbols
-    instrument: Instrument | None = None
-    stall_budget_s: float = 60.0
-    """QEMU's own CPU seconds without a sign of progress."""
-    boot_budget_s: float = 180.0
-    """Host seconds until an SSH command works, the last resort."""
-    append: tuple[str, ...] = ()
-    gdb: bool = False
-    """Whether the guest waits for gdb's `continue`, without any budget; its stub listens in `runtime`."""
-    runtime: Path | None = None
-    """Directory for sockets that others attach to (console, gdb); None: one that is gone with the guest."""
-    network: Network | None = None
-    """What its NICs hang on; None: a network of its own, if it has NICs."""
-    host: int = 1
-    """Which guest of the network this is; 2: the second of a pair."""
-
-    @property
-    def console(self) -> Path:
-        """Everything the guest says on its serial console; QEMU writes it."""
-        return self.directory / "console.log"
-
-    @property
-    def stderr(self) -> Path:
-        """What QEMU itself complains of."""
-        return self.directory / "qemu.err"
-
-
 class Guest:
     """A running guest that takes commands. Made by `booted`."""
 
-    def __init__(self, plan: BootPlan, process: Process, watch: Watch) -> None:
-        self.console = plan.console
-        self.watch = watch
+    def __init__(self, machine: Machine) -> None:
+        self.console = machine.plan.console
+        self.watch = machine.watch
         self.port = 0
-        self._plan = plan
-        self._process = process
-        self._remains = Remains(plan.console, plan.stderr, plan.symbols)
+        self.note = machine.note
+        """What it lacks of what was asked for, and why; empty: nothing."""
+        self.spec = machine.plan.spec
+        """What it really has."""
+        self._plan = machine.plan
+        self._process = machine.process
+        self._remains = Remains(machine.plan.console, machine.plan.stderr, machine.plan.symbols)
         self._shell: SshShell | None = None
 
     @property
@@ -222,6 +183,8 @@ def booted(plan: BootPlan, emit: Emit) -> Iterator[Guest]:
     began = time.monotonic()
     emit(StageStarted("boot", plan.spec.name))
     with launched(plan) as guest:
+        if guest.note:
+            emit(Note(f"guest {plan.spec.name}: {guest.note}"))
         try:
             guest.boot(emit)
         except LabError as error:
@@ -235,52 +198,5 @@ def booted(plan: BootPlan, emit: Emit) -> Iterator[Guest]:
 @contextmanager
 def launched(plan: BootPlan) -> Iterator[Guest]:
     """A QEMU under watch, from power-on; it is gone afterwards. `booted` is what most want. Raises HostError."""
-    with ExitStack() as stack:
-        runtime = plan.runtime or stack.enter_context(scratch())
-        (qmp, its_qmp), (ready, its_ready) = socket.socketpair(), socket.socketpair()
-        console = socket.socket(socket.AF_UNIX)
-        console.bind(str(runtime / CONSOLE))
-        console.listen(1)
-        for end in (qmp, its_qmp, ready, its_ready, console):
-            stack.callback(end.close)
-        wires = Wires(
-            console=f"socket,fd={console.fileno()},server=on,wait=off",
-            qmp=f"socket,fd={its_qmp.fileno()}",
-            ready=f"socket,fd={its_ready.fileno()}",
-            gdb=str(runtime / GDB) if plan.gdb else "",
-        )
-        argv = _argv(plan, wires)
-        stderr = stack.enter_context(_fresh_files(plan, argv))
-        theirs = (its_qmp, its_ready, console)
-        process = spawn(argv, stdout=stderr, stderr=stderr, pass_fds=[end.fileno() for end in theirs])
-        stack.callback(stop, process)
-        for end in theirs:  # a dead QEMU must look dead
-            end.close()
-        watch = Watch(process.pid, qmp=qmp, ready=ready, log=plan.console, console=runtime / CONSOLE, symbols=plan.symbols)
-        stack.callback(watch.close)
-        yield Guest(plan, process, watch)
-
-
-def _fresh_files(plan: BootPlan, argv: tuple[str, ...]) -> IO[bytes]:
-    """qemu.argv, an empty console.log, and qemu.err, open."""
-    try:
-        plan.directory.mkdir(parents=True, exist_ok=True)
-        (plan.directory / "qemu.argv").write_text(quote(argv) + "\n", encoding="utf-8")
-        plan.console.write_bytes(b"")
-        return plan.stderr.open("wb")
-    except OSError as error:
-        raise HostError(f"cannot write into {plan.directory}: {error.strerror}", hint="./inv du; ./inv clean") from error
-
-
-def _argv(plan: BootPlan, wires: Wires) -> tuple[str, ...]:
-    return qemu_argv(
-        plan.spec,
-        plan.accel,
-        bzimage=plan.bzimage,
-        initrd=plan.image.initrd,
-        root=plan.image.disk,
-        console_log=plan.console,
-        wires=wires,
-        instrument=plan.instrument,
-        append=plan.append,
-    )
+    with power_on(plan) as machine:
+        yield Guest(machine)

@@ -67,8 +67,7 @@ def hand_over(link: socket.socket, tap: str, pairs: int) -> None:
     """Open all queues of a tap and give them away. Raises OSError."""
     fds: list[int] = []
     try:
-        for _ in range(pairs):
-            fds.append(open_queue(tap, many=pairs > 1))
+        fds.extend(open_queue(tap, many=pairs > 1) for _ in range(pairs))
         socket.send_fds(link, [TAP], fds)
     finally:
         for fd in fds:

@@ -19,7 +19,8 @@ from lab.deadline import Deadline
 from lab.errors import HostError, LabError, UsageError
 from lab.events import Emit, StageFinished, StageLine, StageStarted
 from lab.guest import attach, runtime
-from lab.guest.boot import ENDLESS_S, BootPlan
+from lab.guest.boot import ENDLESS_S
+from lab.guest.launch import BootPlan
 from lab.guest.ssh import USER, SshShell, connect
 from lab.model.machine import Image
 from lab.model.outcome import Milestone

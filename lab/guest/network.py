@@ -70,7 +70,7 @@ def tap_name(nic: int, host: int) -> str:
 
 
 def ip_batch(queues: Sequence[int], hosts: int) -> tuple[str, ...]:
-    """Lines for `ip -batch`: a bridge for each NIC, on it the host's address and a tap of every guest. `queues`: pairs, by NIC."""
+    """Lines for `ip -batch`: for each NIC a bridge with the host's address and a tap of every guest. `queues`: pairs, by NIC."""
     lines = ["link set dev lo up"]
     for nic, pairs in enumerate(queues):
         lines += [

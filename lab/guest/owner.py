@@ -14,8 +14,9 @@ from types import FrameType
 from lab.deadline import Deadline
 from lab.errors import LabError
 from lab.events import Event, StageLine, silent
-from lab.guest.boot import ENDLESS_S, BootPlan, Guest, launched
+from lab.guest.boot import ENDLESS_S, Guest, launched
 from lab.guest.kept import FAILURE, KNOWN_HOSTS, PLAN, STATE, Kept
+from lab.guest.launch import BootPlan
 from lab.model.wire import write_json
 
 NEEDS: dict[str, str] = {}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lab.deadline import Deadline
 from lab.errors import HostError
+from lab.guest import devices
+from lab.guest.devices import NO_BACKING, Backing, comma
 from lab.model.machine import Accel, GuestSpec, Instrument
 from lab.proc import need, quote, run
 
@@ -18,6 +20,7 @@ NEEDS = {PROGRAM: "qemu-system-x86", "udevadm": "udev", "/usr/share/qemu/qboot.r
 READY_PORT = "lab.ready"
 SEED = 1
 START_OF_TIME = "2026-01-01T00:00:00"
+NVME_TIMEOUT_S = 600
 
 Words = tuple[str, ...]
 
@@ -46,13 +49,16 @@ def qemu_argv(
     console_log: Path,
     wires: Wires,
     root: Path | None = None,
+    backing: Backing = NO_BACKING,
+    host: int = 1,
     instrument: Instrument | None = None,
     append: Words = (),
 ) -> Words:
-    """The whole command line. Raises HostError for wall mode without KVM."""
+    """The whole command line; `host`: which guest of a pair. Raises HostError for wall mode without KVM."""
     return (
         PROGRAM,
         *machine(spec),
+        *devices.memory(spec),
         *processor(spec, accel),
         *clock(spec, accel),
         *kernel(bzimage, initrd, (*kernel_arguments(spec, accel), *append)),
@@ -62,6 +68,9 @@ def qemu_argv(
         *ready_port(wires.ready),
         *entropy(),
         *disk(root),
+        *devices.nics(spec, backing, host),
+        *devices.nvme(spec, backing),
+        *devices.share(spec.share),
         *(gdb_stub(wires.gdb) if wires.gdb else ()),
         *(instrument.argv if instrument else ()),
         *spec.qemu_args,
@@ -72,8 +81,8 @@ def machine(spec: GuestSpec) -> Words:
     """A q35 without anything that nobody asked for. qboot is 0.7 s faster than SeaBIOS in exact mode: it has no delay loops."""
     return (
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-        *("-machine", "q35,sata=off,smbus=off,vmport=off", "-bios", "qboot.rom"),
-        *("-m", f"{spec.memory_mib}M"),
+        *("-machine", "q35,sata=off,smbus=off,vmport=off"),
+        *(() if devices.needs_bridges(spec) else ("-bios", "qboot.rom")),
     )
 
 
@@ -86,7 +95,7 @@ def uses_kvm(spec: GuestSpec, accel: Accel) -> bool:
 
 def processor(spec: GuestSpec, accel: Accel) -> Words:
     """CPUs. TCG of one thread unless emulated mode asks for more: multi-threaded TCG can throw a stray int3."""
-    smp = ("-smp", str(spec.cpus))
+    smp = devices.topology(spec)
     if uses_kvm(spec, accel):
         return (*smp, "-accel", "kvm", "-cpu", "host")
     thread = "multi" if spec.mode == "emulated" else "single"
@@ -108,7 +117,9 @@ def kernel_arguments(spec: GuestSpec, accel: Accel) -> Words:
     tsc = ("tsc=reliable", "tsc_early_khz=1000000") if spec.mode == "exact" else ()
     # under -icount each PAUSE costs 0.2 us of host time, and calibrating the APIC timer is 25 million of them: 5 s a boot
     timer = ("nolapic_timer",) if spec.mode == "exact" and spec.cpus == 1 else ()
-    return (*steady, *tsc, *timer, *logged, *spec.cmdline)
+    # a host that stalls for half a minute is no fault of the disk
+    patience = tuple(f"nvme_core.{which}_timeout={NVME_TIMEOUT_S}" for which in ("io", "admin")) if spec.nvme else ()
+    return (*steady, *tsc, *timer, *patience, *logged, *spec.cmdline)
 
 
 def kernel(bzimage: Path, initrd: Path, arguments: Words) -> Words:
@@ -118,7 +129,7 @@ def kernel(bzimage: Path, initrd: Path, arguments: Words) -> Words:
 
 def console(backend: str, log: Path) -> Words:
     """The serial console; QEMU itself writes the log, so that it is whole whatever becomes of us."""
-    return ("-chardev", f"{backend},id=console,logfile={_comma(log)},logappend=off", "-serial", "chardev:console")
+    return ("-chardev", f"{backend},id=console,logfile={comma(log)},logappend=off", "-serial", "chardev:console")
 
 
 def monitor(backend: str) -> Words:
@@ -151,7 +162,7 @@ def disk(root: Path | None) -> Words:
     """The image's squashfs as /dev/vda; read-only, so any number of guests share the file and its place in the host's cache."""
     if root is None:
         return ()
-    backend = f"driver=raw,node-name=root,read-only=on,file.driver=file,file.read-only=on,file.filename={_comma(root)}"
+    backend = f"driver=raw,node-name=root,read-only=on,file.driver=file,file.read-only=on,file.filename={comma(root)}"
     return ("-blockdev", backend, "-device", "virtio-blk-pci,drive=root")
 
 
@@ -182,8 +193,3 @@ def host_root_argv(bzimage: Path, words: Sequence[str], *, kvm: bool) -> Words:
         raise HostError("`vng --run` finds a command's ports by udev, which is not on this host", hint="apt-get install udev")
     accel = () if kvm else ("--disable-kvm",)
     return (need("vng", "boot on the host's root"), "--run", str(bzimage), *accel, *(("--", quote(words)) if words else ()))
-
-
-def _comma(path: Path) -> str:
-    """QEMU's option lists end at a comma unless it is doubled."""
-    return str(path).replace(",", ",,")

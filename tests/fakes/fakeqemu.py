@@ -108,7 +108,7 @@ class Fake:
         (self.root / "proc/sys/kernel/tainted").write_text(f"{taint}\n")
         (self.root / "proc/sys/kernel/printk").write_text(f"{4 if 'quiet' in self.words else 7}\t4\t1\t7\n")
         self._program("uname", f"echo {self.words.get('release', '6.12.0-fake')}")
-        self._program("nproc", f"echo {self.option('-smp')}")
+        self._program("nproc", f"echo {self.option('-smp').partition(',')[0]}")
         number = f"$(($(tail -n1 {self.root}/kmsg | cut -d, -f2) + 1))"
         self._program("to-kmsg", f'echo "13,{number},0,-;$1" >>{self.root}/kmsg')
         self._program("dmesg", f"sed 's/^[^;]*;//' {self.root}/kmsg")

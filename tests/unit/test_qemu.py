@@ -44,7 +44,7 @@ def test_exact_mode_is_tcg_even_where_kvm_works() -> None:
 def test_counts_take_kvm_where_it_works_and_one_tcg_thread_elsewhere() -> None:
     counts = replace(SINGLE, mode="counts", cpus=4)
     assert "-accel kvm -cpu host" in line(counts, KVM)
-    assert "-smp 4 -accel tcg,thread=single" in line(counts, TCG)
+    assert "-smp 4,sockets=1,cores=4,threads=1 -accel tcg,thread=single" in line(counts, TCG)
     assert "-icount" not in line(counts, TCG)
 
 
