@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,17 +117,25 @@ def check_declaration(declared: Declaration, name: str, origin: str) -> None:
 
 
 def expand(declared: Declaration) -> Iterator[Metric]:
-    """Every metric of every variant, each counted one followed by its total. Raises KeyError for an unknown field."""
-    keys = tuple(declared.variants)
-    for values in itertools.product(*declared.variants.values()):
-        for metric in declared.metrics:
-            named = replace(metric, name=metric.name.format(**dict(zip(keys, values, strict=True))))
-            row = Metric(**vars(named))
-            yield row
-            if declared.instrument and row.kind == "exact":
-                yield replace(
-                    row, name=row.name + TOTAL, kind="info", summary="all that was executed, idle excluded, per operation"
-                )
+    """Every metric of every variant, each counted one followed by its total. Raises KeyError for an unknown field.
+
+    A metric varies by the fields its name holds; those that hold the same ones stay together.
+    """
+    for fields, together in itertools.groupby(declared.metrics, key=lambda metric: _fields(metric.name)):
+        metrics = tuple(together)
+        keys = tuple(key for key in declared.variants if key in fields)
+        for values in itertools.product(*(declared.variants[key] for key in keys)):
+            for metric in metrics:
+                row = Metric(**vars(replace(metric, name=metric.name.format(**dict(zip(keys, values, strict=True))))))
+                yield row
+                if declared.instrument and row.kind == "exact":
+                    yield replace(
+                        row, name=row.name + TOTAL, kind="info", summary="all that was executed, idle excluded, per operation"
+                    )
+
+
+def _fields(name: str) -> frozenset[str]:
+    return frozenset(field for _, field, _, _ in string.Formatter().parse(name) if field is not None)
 
 
 def missing_options(spec: PayloadSpec, config_text: str) -> tuple[str, ...]:

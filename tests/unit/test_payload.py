@@ -14,6 +14,7 @@ from lab.model.run import PayloadSpec
 from lab.toml import parse_toml
 
 PAYLOADS = Path(__file__).parents[2] / "payloads"
+HERE = list_payloads(PAYLOADS)
 SMALL = """
 summary = "a test"
 command = ["./x"]
@@ -36,7 +37,8 @@ def declared(text: str = SMALL) -> Declaration:
 
 
 def test_the_payloads_that_are_here() -> None:
-    assert list_payloads(PAYLOADS) == ("pingpong", "syscall")
+    assert {"pingpong", "quiet", "quiet-plain", "syscall"} <= set(HERE)
+    assert list(HERE) == sorted(HERE)
 
 
 def test_one_metric_for_every_combination_and_a_total_for_every_counted_one() -> None:
@@ -46,7 +48,14 @@ def test_one_metric_for_every_combination_and_a_total_for_every_counted_one() ->
     assert len(names) == 12
 
 
-@pytest.mark.parametrize("name", ["pingpong", "syscall"])
+def test_a_metric_varies_by_the_fields_its_name_holds() -> None:
+    names = [metric.name for metric in expand(declared(SMALL + '[[metrics]]\nname = "{size}.idle"\nunit="s"\nkind="info"\n'))]
+
+    assert names[-2:] == ["64.idle", "4096.idle"]
+    assert len(names) == 14
+
+
+@pytest.mark.parametrize("name", HERE)
 def test_every_declaration_here_is_good(name: str) -> None:
     text = (PAYLOADS / name / "payload.toml").read_text()
 
@@ -93,7 +102,7 @@ def test_a_name_that_is_not_lower_case_is_refused() -> None:
         check_declaration(declared(), "Ping", "x")
 
 
-@pytest.mark.parametrize(("name", "hint"), [("pingpon", "did you mean pingpong?"), ("zzz", "payloads: pingpong, syscall")])
+@pytest.mark.parametrize(("name", "hint"), [("pingpon", "did you mean pingpong?"), ("zzz", f"payloads: {', '.join(HERE)}")])
 def test_an_unknown_payload(name: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_payload(PAYLOADS, name, Cache(tmp_path))
