@@ -37,6 +37,12 @@ mount_share() { # the directory of the host that the lab was told to show
 start_network() {
 	ip link set lo up || failed "no loopback interface"
 	ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up || failed "no network interface eth0"
+	for entry in /sys/class/net/eth[1-9]; do # the private network: 52:54:00:99:N:H is 10.99.N.H
+		[ -e "$entry" ] || continue
+		IFS=: read -r _ _ _ _ nic host <"$entry/address"
+		name=${entry##*/}
+		ip addr add "10.99.$((0x$nic)).$((0x$host))/24" dev "$name" && ip link set "$name" up || failed "no address for $name"
+	done
 }
 
 serve() { # never returns
