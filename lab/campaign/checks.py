@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lab.campaign.hardware import asked
 from lab.deadline import Deadline
 from lab.measure.collect import collect, outcome
+from lab.model.machine import GuestSpec
 from lab.model.outcome import Case, Status
 from lab.model.ports import Shell
 from lab.model.run import Job
@@ -12,12 +16,12 @@ CHECK_S = 60.0
 PREFIX = "guest."
 
 
-def check_guest(job: Job, shell: Shell) -> tuple[Case, ...]:
+def check_guest(job: Job, shell: Shell, granted: GuestSpec) -> tuple[Case, ...]:
     """One case an ask: what the kernel's own files tell, then what only an effect proves (the job's proof).
 
-    Raises what the shell raises.
+    `granted`: the guest's specification with what this host could give of it. Raises what the shell raises.
     """
-    return (*_by_looking(job, shell), *_by_effect(job, shell))
+    return (*_by_looking(job, shell), *_by_effect(job, shell, granted))
 
 
 def _by_looking(job: Job, shell: Shell) -> tuple[Case, ...]:
@@ -42,10 +46,11 @@ def _check(name: str, asked: str, found: str) -> Case:
     return Case(PREFIX + name, Status.PASS if good else Status.FAIL, f"asked {asked or 'any'}, found {found}")
 
 
-def _by_effect(job: Job, shell: Shell) -> tuple[Case, ...]:
+def _by_effect(job: Job, shell: Shell, granted: GuestSpec) -> tuple[Case, ...]:
     if job.proof is None:
         return ()
-    said = outcome(collect(shell, job.proof, deadline=Deadline.after(job.proof.timeout_s * job.slow)), None, job.proof)
+    proof = replace(job.proof, command=(*job.proof.command, *asked(granted)))
+    said = outcome(collect(shell, spec=proof, deadline=Deadline.after(proof.timeout_s * job.slow)), None, proof)
     return tuple(_proven(case) for case in said.cases)
 
 

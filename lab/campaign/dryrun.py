@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.campaign.bench import payload_names
+from lab.campaign.hardware import asked
 from lab.campaign.plan import Ask, Side
 from lab.campaign.session import Lab
 from lab.guest.qemu import dry_run
@@ -43,7 +44,7 @@ def boot_lines(lab: Lab, ask: Ask, payload: PayloadSpec | None = None) -> Iterat
     yield f"# guest {spec.name}"
     yield dry_run(spec, lab.accel(ask), bzimage=bzimage, initrd=image.initrd, root=image.disk)
     if proof := lab.proof(spec):
-        yield from _payload(proof)
+        yield from _payload(proof, asked(spec))
 
 
 def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
@@ -55,6 +56,8 @@ def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
         yield from _payload(payload)
 
 
-def _payload(payload: PayloadSpec) -> Iterator[str]:
+def _payload(payload: PayloadSpec, words: tuple[str, ...] = ()) -> Iterator[str]:
     yield f"# payload {payload.name}, built in {payload.directory}, run in the guest:"
-    yield quote(payload.command)
+    if payload.peer:
+        yield f"{quote(payload.peer)} # on the second guest, before the first starts"
+    yield quote((*payload.command, *words))

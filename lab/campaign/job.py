@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,18 +14,22 @@ from lab.campaign.rundir import JobDir
 from lab.deadline import Deadline
 from lab.errors import GuestError, LabError, LostGuest
 from lab.events import Emit
-from lab.guest.boot import BootPlan, Guest, booted
+from lab.guest.boot import Guest, booted
+from lab.guest.launch import BootPlan
+from lab.guest.network import Network, private_network
 from lab.kernel.symbols import read_symbols
 from lab.measure.collect import Collected, collect, outcome
 from lab.measure.cost import cost_instrument
 from lab.measure.payload import missing_options
-from lab.model.machine import Instrument
-from lab.model.outcome import Case, Finding, Outcome, Status, worst
+from lab.model.machine import GuestSpec, Instrument
+from lab.model.outcome import Case, Finding, Outcome, Status
 from lab.model.run import BootRecord, Job, JobResult
 from lab.model.wire import read_json, write_json
 
 QUIT_S = 60.0
 COST = "cost.out"
+PEER = "peer"
+"""The second guest of a pair: its directory within the job's, and the prefix of its checks."""
 
 
 @dataclass
@@ -76,7 +82,6 @@ def _boot(job: Job, place: JobDir, cache: Cache, emit: Emit, progress: _Progress
     progress.skipped = _unsuited(job)
     if progress.skipped:
         return
-    instrument = _instrument(job, cache, symbols)
     plan = BootPlan(
         spec=job.guest,
         bzimage=job.kernel.bzimage,
@@ -84,21 +89,54 @@ def _boot(job: Job, place: JobDir, cache: Cache, emit: Emit, progress: _Progress
         accel=job.accel,
         directory=job.directory,
         symbols=symbols,
-        instrument=instrument,
+        instrument=_instrument(job, cache, symbols),
         stall_budget_s=job.stall_budget_s,
         boot_budget_s=job.boot_budget_s,
     )
-    with booted(plan, emit) as guest:
-        progress.guest = guest
-        progress.checks = check_guest(job, guest.shell)
-        if job.payload:
-            collected = collect(guest.shell, job.payload, deadline=Deadline.after(job.payload.timeout_s * job.slow))
-            place.payload_out.write_text(collected.stdout, encoding="utf-8")
-            place.payload_err.write_text(collected.stderr, encoding="utf-8")
-            progress.status = collected.status
-        progress.findings = guest.findings()
-        guest.quit(Deadline.after(QUIT_S))
-        progress.complete = True
+    with _network(job, progress) as network:
+        granted = network.granted(job.guest) if network else job.guest
+        with booted(replace(plan, network=network), emit) as guest:
+            progress.guest = guest
+            with _second(job, replace(plan, network=network), emit) as others:
+                _work(job, place, progress, granted, (guest, *others))
+            guest.quit(Deadline.after(QUIT_S))
+            progress.complete = True
+
+
+@contextmanager
+def _network(job: Job, progress: _Progress) -> Iterator[Network | None]:
+    """The private network of the job's guests, if they have NICs on one; what it lacks of what was asked for is told."""
+    if not job.guest.nics:
+        yield None
+        return
+    with private_network(job.guest) as network:
+        if network.note:
+            progress.checks = (Case("guest.network", Status.SKIP, f"asked taps, found {network.note}"),)
+        yield network
+
+
+@contextmanager
+def _second(job: Job, plan: BootPlan, emit: Emit) -> Iterator[tuple[Guest, ...]]:
+    """The second guest of a pair, if it is one, with files of its own; it quits cleanly, too."""
+    if job.guest.hosts < 2:
+        yield ()
+        return
+    with booted(replace(plan, host=2, directory=job.directory / PEER, instrument=None), emit) as peer:
+        yield (peer,)
+        peer.quit(Deadline.after(QUIT_S))
+
+
+def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, guests: tuple[Guest, ...]) -> None:
+    """Check the guests, run the payload, read the kernels' logs."""
+    for name, guest in zip(("", f"{PEER}."), guests, strict=False):
+        progress.checks += tuple(replace(case, name=name + case.name) for case in check_guest(job, guest.shell, granted))
+    if job.payload:
+        shells = [guest.shell for guest in guests]
+        collected = collect(*shells, spec=job.payload, deadline=Deadline.after(job.payload.timeout_s * job.slow))
+        place.payload_out.write_text(collected.stdout, encoding="utf-8")
+        place.payload_err.write_text(collected.stderr, encoding="utf-8")
+        progress.status = collected.status
+    progress.findings = tuple(finding for guest in guests for finding in guest.findings())
 
 
 def _unsuited(job: Job) -> str:
@@ -107,6 +145,8 @@ def _unsuited(job: Job) -> str:
         return ""
     if job.payload.guests and job.guest.name not in job.payload.guests:
         return f"it runs on guest {' or '.join(job.payload.guests)}, not on {job.guest.name}"
+    if job.payload.peer and job.guest.hosts < 2:
+        return f"it needs a pair of guests, and {job.guest.name} is one"
     lost = missing_options(job.payload, _text(job.kernel.config))
     return "the kernel lacks " + ", ".join(lost) if lost else ""
 
@@ -124,7 +164,7 @@ def judge(job: Job) -> JobResult:
     said = _outcome(job, place, record)
     cases = (*record.checks, *said.cases)
     return replace(
-        JobResult.of(job, _status(job, record, cases), record.seconds, message=_message(record, cases)),
+        JobResult.of(job, _status(job, record, said.cases), record.seconds, message=_message(record, cases)),
         cases=cases,
         samples=said.rows,
         findings=record.findings,
@@ -144,16 +184,17 @@ def _outcome(job: Job, place: JobDir, record: BootRecord) -> Outcome:
 
 
 def _status(job: Job, record: BootRecord, cases: tuple[Case, ...]) -> Status:
+    """`cases`: the payload's. Some of them skipped is no less of a pass; all of them, and nothing was tested."""
     if record.end == "lab":
         return Status.MISS
     if record.skipped:
         return Status.SKIP
     unfinished = not record.complete or (job.payload is not None and record.payload_status is None)
     bad = record.end == "kernel" or bool(record.findings) or unfinished
-    seen = worst([case.status for case in cases])
-    if bad or seen in (Status.FAIL, Status.ERROR):
+    seen = [case.status for case in (*record.checks, *cases)]
+    if bad or not seen or any(status in (Status.FAIL, Status.ERROR) for status in seen):
         return Status.ERROR if job.role == "baseline" else Status.FAIL
-    return seen
+    return Status.SKIP if cases and all(case.status is Status.SKIP for case in cases) else Status.PASS
 
 
 def _message(record: BootRecord, cases: tuple[Case, ...]) -> str:
@@ -161,8 +202,9 @@ def _message(record: BootRecord, cases: tuple[Case, ...]) -> str:
         return record.message or record.skipped
     if record.findings:
         return record.findings[0].title
-    bad = [f"{case.name}: {case.detail}" for case in cases if case.status in (Status.FAIL, Status.ERROR)]
-    return "; ".join(bad[:3])
+    bad = [case for case in cases if case.status in (Status.FAIL, Status.ERROR)]
+    told = bad or [case for case in cases if case.status is Status.SKIP]
+    return "; ".join(f"{case.name}: {case.detail}" for case in told[:3])
 
 
 def environment(job: Job) -> dict[str, str]:

@@ -11,7 +11,7 @@ from lab.campaign.session import Lab, TableRows
 from lab.errors import UsageError
 from lab.events import Note
 from lab.guest import kept
-from lab.guest.boot import BootPlan
+from lab.guest.launch import BootPlan
 from lab.guest.qemu import host_root_argv
 from lab.kernel.symbols import read_symbols
 from lab.model.outcome import Status
@@ -53,7 +53,7 @@ def boot_verb(lab: Lab, ask: Ask, rest: Sequence[str], *, keep: bool, gdb: bool,
 def _check(lab: Lab, job: Job, guest: kept.Kept) -> None:
     """Say what was asked and what is there; a guest that is not what it should be stays up, and is looked at."""
     with kept.shell(guest) as shell:
-        for case in check_guest(job, shell):
+        for case in check_guest(job, shell, job.guest):
             good = "" if case.status is Status.PASS else f"{case.status}: "
             lab.emit(Note(f"{good}{case.name}: {case.detail}"))
 

@@ -89,7 +89,7 @@ class Bench:
     accel: Accel
     budget: Budget
     proof: PayloadSpec | None = None
-    """What proves the guest by effect."""
+    """What proves by effect what a guest asks of its hardware."""
 
     def job(self, side: Side, build: Build, payload: PayloadSpec | None, boot: int) -> Job:
         """The job of one side's `boot`-th boot with `payload`, or of a plain boot."""

@@ -16,7 +16,8 @@ from lab.campaign.session import Lab, TableRows
 from lab.cbuild import compiler_id
 from lab.deadline import Deadline
 from lab.errors import LabError
-from lab.guest.boot import BootPlan, booted
+from lab.guest.boot import booted
+from lab.guest.launch import BootPlan
 from lab.guest.qemu import host_root_argv
 from lab.kernel.build import build
 from lab.kernel.symbols import read_symbols

@@ -6,7 +6,6 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from lab.cache import Cache
@@ -194,11 +193,7 @@ class Lab:
 
     def proof(self, spec: GuestSpec) -> PayloadSpec | None:
         """What proves by effect that a guest is what was asked for; None: nothing special was."""
-        words = asked(spec)
-        if not words:
-            return None
-        proof = self.payload(PROOF)
-        return replace(proof, command=(*proof.command, *words))
+        return self.payload(PROOF) if asked(spec) else None
 
     def bench(self, ask: Ask, payload: PayloadSpec | None = None) -> Bench:
         """What the jobs on one guest share."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median_low
 
 from lab.deadline import Deadline
+from lab.errors import GuestError
 from lab.formats.ktap import parse_ktap
 from lab.formats.samples import Samples, SectionLine, parse_samples
 from lab.measure.cost import Lap, Section, parse_cost
@@ -34,14 +35,28 @@ class Collected:
     stderr: str
 
 
-def collect(shell: Shell, spec: PayloadSpec, *, deadline: Deadline) -> Collected:
-    """Send the payload and run it, in one exec; nothing is sent while it measures. Raises LostGuest, PayloadError."""
+def collect(shell: Shell, *others: Shell, spec: PayloadSpec, deadline: Deadline) -> Collected:
+    """Send the payload and run it, in one exec; nothing is sent while it measures. `others`: the second guest of a pair.
+
+    Raises LostGuest; GuestError when the service on the second guest does not come up.
+    """
     place = f"{PLACE}/{spec.name}"
     shell.push(spec.directory, place, deadline=deadline)
+    for other in others if spec.peer else ():
+        _serve(other, spec, place, deadline)
     words = " ".join(shlex.quote(word) for word in spec.command)
     quiet = f"cd {shlex.quote(place)} && {words} >../out 2>../err </dev/null; status=$?"
     done = shell.run(f"{quiet}; cat ../out; cat ../err >&2; exit $status", deadline=deadline)
     return Collected(done.status, done.stdout, done.stderr)
+
+
+def _serve(peer: Shell, spec: PayloadSpec, place: str, deadline: Deadline) -> None:
+    """Start the payload's service on the second guest; it is up when its command ends."""
+    peer.push(spec.directory, place, deadline=deadline)
+    words = " ".join(shlex.quote(word) for word in spec.peer)
+    done = peer.run(f"cd {shlex.quote(place)} && {words} </dev/null", deadline=deadline)
+    if done.status:
+        raise GuestError(f"`{words}` on the second guest ended with status {done.status}: {done.stderr.strip()[-500:]}")
 
 
 def outcome(raw: Collected, cost_text: str | None, spec: PayloadSpec) -> Outcome:
@@ -61,7 +76,8 @@ def outcome(raw: Collected, cost_text: str | None, spec: PayloadSpec) -> Outcome
         cases += counted.cases
         rows += counted.rows
         notes += counted.notes
-    rows, complaints = _declared(rows, spec, counted=cost_text is not None)
+    due = [metric for metric in spec.metrics if not _excused(metric, ktap.cases, counted=cost_text is not None)]
+    rows, complaints = _declared(rows, spec, due)
     cases += _bad("metrics", Status.FAIL, complaints)
     if not _explained(raw.status, cases):
         cases.append(Case("exit", Status.FAIL, _exit_text(raw)))
@@ -89,10 +105,18 @@ def _is_clock(metric: str) -> bool:
     return metric.startswith("clock.")
 
 
-def _declared(rows: Sequence[Row], spec: PayloadSpec, *, counted: bool) -> tuple[list[Row], list[str]]:
-    """The rows as payload.toml declares them, and what is missing, undeclared, of another unit or no number."""
+def _excused(metric: Metric, cases: Sequence[Case], *, counted: bool) -> bool:
+    """Whether a row need not come: nothing counted, everything was skipped, or the case of its name or of a part before a dot."""
+    if not counted and _by_plugin(metric):
+        return True
+    skipped = [case.name for case in cases if case.status is Status.SKIP]
+    named = any(metric.name == name or metric.name.startswith(f"{name}.") for name in skipped)
+    return named or (bool(skipped) and len(skipped) == len(cases))
+
+
+def _declared(rows: Sequence[Row], spec: PayloadSpec, due: Sequence[Metric]) -> tuple[list[Row], list[str]]:
+    """The rows as payload.toml declares them, and what is missing of the `due` ones, undeclared, of another unit or no number."""
     known = {metric.name: metric for metric in spec.metrics}
-    due = [metric for metric in spec.metrics if counted or not _by_plugin(metric)]
     names = [row.metric for row in rows]
     complaints = [f"{metric.name} is declared and did not come" for metric in due if metric.name not in names]
     complaints += [f"{name} is not declared" for name in names if name not in known]

@@ -9,6 +9,7 @@ from statistics import median_low
 
 from lab.measure.payload import TOTAL
 from lab.model.judgement import Comparison, Metric, Spread, Verdict
+from lab.model.outcome import Status
 from lab.model.run import JobResult, PayloadSpec
 
 SMALL = 0.001
@@ -128,16 +129,32 @@ class _Side:
 
     def gaps(self, metric: Metric) -> str:
         """Which boots lack the metric's row; never silent."""
-        lacking = [job.id for job in self.jobs if metric.name not in [row.metric for row in job.samples]]
+        lacking = [job for job in self.jobs if metric.name not in [row.metric for row in job.samples]]
         if not self.jobs:
             return f"no boot of {self.label} passed"
-        return f"{metric.name} is missing in {', '.join(lacking)}" if lacking else ""
+        if self.skips(metric):
+            return f"skipped on {self.label}: {_why_skipped(metric, self.jobs[0])}"
+        return f"{metric.name} is missing in {', '.join(job.id for job in lacking)}" if lacking else ""
+
+    def skips(self, metric: Metric) -> bool:
+        """Whether every boot skipped it."""
+        return bool(self.jobs) and all(_why_skipped(metric, job) for job in self.jobs)
+
+
+def _why_skipped(metric: Metric, job: JobResult) -> str:
+    """The reason that the skipped case of the metric's name, or of a part of it before a dot, gave."""
+    skipped = [case for case in job.cases if case.status is Status.SKIP]
+    return next((case.detail for case in skipped if f"{metric.name}.".startswith(f"{case.name}.")), "")
 
 
 def compare(spec: PayloadSpec, base: Sequence[JobResult], patched: Sequence[JobResult], a: str, b: str) -> tuple[Comparison, ...]:
-    """Every declared metric, judged; `a` and `b` name the sides. A row that is missing somewhere is INCONCLUSIVE and says so."""
+    """Every declared metric, judged; `a` and `b` name the sides. A row that is missing on a side is INCONCLUSIVE and says so.
+
+    A row that every boot skipped is left out: its case tells why.
+    """
     sides = _Side(a, base), _Side(b, patched)
-    rows = {metric.name: _compare(spec, metric, *sides) for metric in spec.metrics}
+    told = [metric for metric in spec.metrics if not all(side.skips(metric) for side in sides)]
+    rows = {metric.name: _compare(spec, metric, *sides) for metric in told}
     return tuple(_confirmed(row, rows.get(row.metric + TOTAL)) for row in rows.values())
 
 

@@ -9,8 +9,11 @@ from typing import Literal
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
+from lab.model.suite import TestRow
 
 Role = Literal["baseline", "patched"]
+PayloadKind = Literal["test", "bench", "kselftest", "kunit"]
+"""The last two are the kernel's own tests: judged against the other side's, not by themselves."""
 SCHEMA = 1
 
 
@@ -26,7 +29,7 @@ class PayloadSpec:
     command: tuple[str, ...]
     """argv inside the payload's directory on the guest."""
     metrics: tuple[Metric, ...]
-    kind: Literal["test", "bench"] = "bench"
+    kind: PayloadKind = "bench"
     options: tuple[str, ...] = ()
     """CONFIG_X=y lines it needs; a kernel without them gives SKIP with the reason."""
     guests: tuple[str, ...] = ()
@@ -39,6 +42,13 @@ class PayloadSpec:
     """Whether the cost plugin counts between its marks."""
     leaks: dict[str, str] = field(default_factory=dict)
     """Rows that are known to wobble from boot to boot, each with what leaks into its count."""
+    unbuilt: dict[str, str] = field(default_factory=dict)
+    """Self-tests that do not build on this side, each with the compiler's first error."""
+
+    @property
+    def is_suite(self) -> bool:
+        """Whether it holds the kernel's own tests."""
+        return self.kind in ("kselftest", "kunit")
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Job:
     """1-based number of the boot of this side."""
     directory: Path
     proof: PayloadSpec | None = None
-    """What proves by effect that the guest is what was asked for; run before the payload."""
+    """What proves by effect that the guest is what was asked for; run before the payload with a word an ask."""
     stall_budget_s: float = 60.0
     """Seconds of QEMU's own CPU time without a sign of progress until the guest counts as stalled."""
     boot_budget_s: float = 180.0
@@ -134,6 +144,8 @@ class JobResult:
     attempts: int = 1
     """2 when a MISS was retried on a fresh guest: shown as flaky, never as a plain pass."""
     env: dict[str, str] = field(default_factory=dict)
+    tests: tuple[Case, ...] = ()
+    """Results of the kernel's own tests. They decide nothing here: the run's `tests` compare them with the other side's."""
 
     @classmethod
     def of(cls, job: Job, status: Status, seconds: float, *, message: str = "") -> JobResult:
@@ -198,5 +210,7 @@ class Results:
     any_more: bool = False
     """--any: every MORE fails the run, material or not."""
     strict: bool = False
-    """--strict: WOBBLE and INCONCLUSIVE fail the run."""
+    """--strict: WOBBLE, INCONCLUSIVE and FLAKY fail the run."""
+    tests: tuple[TestRow, ...] = ()
+    """The kernel's own tests on both sides."""
     schema: int = SCHEMA

@@ -40,6 +40,10 @@ CASES = {
     "oops-hangs": Script(fake="oops", payload="sleep 60"),
     "late-panic": Script(fake="panic-later", word="panic"),
     "fails": Script(payload="printf 'KTAP version 1\\n1..1\\nnot ok 1 reads\\n'; exit 1"),
+    "skips-all": Script(payload="printf 'KTAP version 1\\n1..1\\nok 1 reads # SKIP no device\\n'; exit 4"),
+    "skips-one": Script(
+        payload="printf 'KTAP version 1\\n1..2\\n# sample reads 4 calls\\nok 1 reads\\nok 2 polls # SKIP no polls\\n'"
+    ),
     "silent": Script(payload="true"),
     "truncated": Script(payload="printf 'KTAP version 1\\n1..2\\n# sample reads 4 calls\\nok 1 reads\\n'"),
     "nan": Script(payload="printf 'KTAP version 1\\n1..1\\n# sample reads nan calls\\nok 1 reads\\n'"),

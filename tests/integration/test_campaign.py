@@ -43,6 +43,8 @@ def one(tmp_path: Path, case: str) -> JobResult:
         ("oops-hangs", Status.FAIL, "BUG: kernel NULL pointer dereference"),
         ("late-panic", Status.FAIL, "Kernel panic"),
         ("fails", Status.FAIL, "reads"),
+        ("skips-one", Status.PASS, ""),
+        ("skips-all", Status.SKIP, "no device"),
         ("silent", Status.FAIL, ""),
         ("truncated", Status.FAIL, ""),
         ("nan", Status.FAIL, ""),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,12 @@ from lab_job import job_of
 
 from lab.campaign.checks import check_guest
 from lab.deadline import Deadline
+from lab.model.machine import Nic
 from lab.model.outcome import Status
 from lab.model.ports import Completed
 from lab.model.run import PayloadSpec
 
-PROOF = PayloadSpec("hardware", "", Path("made"), "h", ("./hardware", "net=eth1:8:10.99.0.1"), (), kind="test", instrument=False)
+PROOF = PayloadSpec("hardware", "", Path("made"), "h", ("./hardware",), (), kind="test", instrument=False)
 LOOKS = "4\n6.12.0-fake\ntsc\n\n"
 
 
@@ -34,7 +36,9 @@ class FakeShell:
 
 
 def statuses(shell: FakeShell, proof: PayloadSpec | None = None) -> dict[str, Status]:
-    return {case.name: case.status for case in check_guest(job_of(cpus=4, proof=proof), shell)}
+    job = job_of(cpus=4, proof=proof)
+    granted = replace(job.guest, nics=(Nic(8),))
+    return {case.name: case.status for case in check_guest(job, shell, granted)}
 
 
 def test_what_is_as_asked_passes_each_case_by_name() -> None:

@@ -187,9 +187,29 @@ class FakeShell:
 def test_collecting_is_one_push_and_one_exec_that_says_nothing_until_the_end() -> None:
     shell = FakeShell(Completed(1, "out", "err"))
 
-    got = collect(shell, SPEC, deadline=Deadline.after(60))
+    got = collect(shell, spec=SPEC, deadline=Deadline.after(60))
 
     assert got == Collected(1, "out", "err")
     assert shell.pushed == [(Path("/built"), "/tmp/payload/syscall")]
     assert len(shell.commands) == 1
     assert "./syscall 'two words' >../out 2>../err </dev/null" in shell.commands[0]
+
+
+SKIPS = "KTAP version 1\n1..2\n# sample other 4 calls\nok 1 other\nok 2 {name} # SKIP the kernel lacks it\n"
+
+
+@pytest.mark.parametrize(("name", "good"), [("reads", True), ("reads.64", False), ("read", False)])
+def test_a_row_need_not_come_when_the_case_of_its_name_was_skipped(name: str, good: bool) -> None:
+    spec = replace(SPEC, metrics=(Metric("other", "calls", "count"), Metric("reads", "calls", "count")))
+
+    said = outcome(Collected(0, SKIPS.format(name=name), ""), None, spec)
+
+    assert (Status.FAIL not in [case.status for case in said.cases]) is good
+
+
+def test_a_skipped_case_excuses_the_rows_below_it() -> None:
+    spec = replace(SPEC, metrics=(Metric("other", "calls", "count"), Metric("reads.64", "calls", "count")))
+
+    said = outcome(Collected(0, SKIPS.format(name="reads"), ""), None, spec)
+
+    assert Status.FAIL not in [case.status for case in said.cases]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lab.measure.verdict import compare, judge, more_boots, needs_more_boots
 from lab.model.judgement import Comparison, Metric, Verdict
-from lab.model.outcome import Row, RowKind, Status
+from lab.model.outcome import Case, Row, RowKind, Status
 from lab.model.run import JobResult, PayloadSpec, Role
 
 EXACT = Metric("rtt", "insn", "exact")
@@ -227,6 +227,21 @@ def test_a_row_missing_in_one_boot_is_loud() -> None:
 
     assert rows[0].verdict is Verdict.INCONCLUSIVE
     assert "missing in baseline.r02" in rows[0].note
+
+
+def skipping(role: Role) -> JobResult:
+    return replace(job(role, 1), cases=(Case("rtt", Status.SKIP, "the kernel has no helper"),))
+
+
+def test_a_row_that_one_side_skipped_says_why() -> None:
+    (row,) = compare(spec(EXACT), [skipping("baseline")], [job("patched", 1, rtt=(7,))], "a", "b")
+
+    assert (row.verdict, row.note) == (Verdict.INCONCLUSIVE, "skipped on a: the kernel has no helper")
+    assert row.patched.values_by_boot == (7,)
+
+
+def test_a_row_that_both_sides_skipped_is_left_out() -> None:
+    assert compare(spec(EXACT), [skipping("baseline")], [skipping("patched")], "a", "b") == ()
 
 
 def test_a_side_without_boots_is_loud() -> None:
