@@ -41,6 +41,10 @@ class SeriesNotes:
     payloads: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     """CONFIG_X=y lines for the patched side only."""
+    selftests: tuple[str, ...] = ()
+    """TARGET or TARGET:TEST words: the kernel self-tests that tell whether it works; `./inv kselftest own` runs them."""
+    kunit: tuple[str, ...] = ()
+    """CONFIG_X=y lines of the KUnit suites it adds, for `./inv kunit`."""
     promises: tuple[str, ...] = ()
     """What it promises, one sentence each, for the reader."""
     checkpatch_exceptions: dict[str, str] = field(default_factory=dict)
@@ -74,6 +78,8 @@ def read_series(directory: Path) -> Series:
         payloads=notes.payloads,
         summary=notes.summary,
         options=notes.options,
+        selftests=notes.selftests,
+        kunit=notes.kunit,
     )
 
 

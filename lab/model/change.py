@@ -62,6 +62,10 @@ class Series:
     summary: str = ""
     options: tuple[str, ...] = ()
     """CONFIG_X=y lines set on the patched side only."""
+    selftests: tuple[str, ...] = ()
+    """TARGET or TARGET:TEST words: what `kselftest own` runs."""
+    kunit: tuple[str, ...] = ()
+    """CONFIG_X=y lines of its KUnit suites, set on the patched side by `kunit`."""
     ref: str = ""
     """For a git range: the repository's tip commit; the patches then come from `git format-patch`."""
 

@@ -42,6 +42,8 @@ class Finding:
     """The decoded stack, the hunk, the compiler's lines."""
     fatal: bool = True
     """Whether the guest is dead."""
+    during: str = ""
+    """The kernel's own test (self-test, KUnit suite) in which it came; that test failed by it."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,26 @@ class Shell(Protocol):
 
     def pull(self, path: str, target: Path, *, deadline: Deadline) -> None:
         """Copy one file of the guest to the host."""
+        ...
+
+
+class Stream(Protocol):
+    """A guest whose commands' output comes while they run, so that what was said before a crash is kept."""
+
+    def stream(
+        self,
+        command: str,
+        *,
+        deadline: Deadline,
+        read_stdin: Callable[[int], bytes],
+        write_stdout: Callable[[bytes], object],
+        write_stderr: Callable[[bytes], object],
+    ) -> int:
+        """Run `command` with its streams connected; its exit status. Raises what `Shell.run` raises."""
+        ...
+
+    def push(self, directory: Path, target: str, *, deadline: Deadline) -> None:
+        """As `Shell.push`."""
         ...
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
-from lab.model.suite import TestRow
+from lab.model.suite import CaseRow
 
 Role = Literal["baseline", "patched"]
 PayloadKind = Literal["test", "bench", "kselftest", "kunit"]
@@ -211,6 +211,6 @@ class Results:
     """--any: every MORE fails the run, material or not."""
     strict: bool = False
     """--strict: WOBBLE, INCONCLUSIVE and FLAKY fail the run."""
-    tests: tuple[TestRow, ...] = ()
+    tests: tuple[CaseRow, ...] = ()
     """The kernel's own tests on both sides."""
     schema: int = SCHEMA
