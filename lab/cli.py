@@ -272,4 +272,9 @@ def main(tasks: Any) -> None:
             name="lab", binary="./inv", binary_names=["inv"], executor_class=Chain, namespace=Collection.from_module(tasks)
         ),
     )
-    program.run()
+    try:
+        program.run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of `./inv --list | head` went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -7,7 +10,7 @@ import pytest
 from invoke import Collection, Program
 
 from lab.campaign.plan import Ask
-from lab.cli import BENCH, KERNEL, OPTIONS, Chain, LabProgram, Session, verb
+from lab.cli import BENCH, KERNEL, OPTIONS, ROOT, Chain, LabProgram, Session, verb
 from lab.errors import PatchError, UsageError
 
 SEEN: list[tuple[str, object]] = []
@@ -139,3 +142,14 @@ def test_a_failed_verb_stops_the_line(monkeypatch: pytest.MonkeyPatch, capsys: p
 
 def test_every_shared_option_is_a_field_of_ask() -> None:
     assert set(OPTIONS) == set(Ask.__dataclass_fields__)
+
+
+def test_a_reader_that_goes_away_gets_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lab", "--list"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT
+    )
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
