@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.errors import UsageError
 from lab.model.change import SourceSpec
-from lab.model.machine import GuestSpec, Mode, Nic, Node, Nvme
+from lab.model.machine import GuestSpec, Mode, Nic, Node, Nvme, unfit
 from lab.toml import read_toml, strict_keys
 
 
@@ -127,6 +127,8 @@ def changed_guest(spec: GuestSpec, changes: Mapping[str, str]) -> GuestSpec:
         spec = replace(spec, cpus=whole_number("--cpus", changes["cpus"]))
     if changes.get("memory"):
         spec = replace(spec, memory_mib=whole_number("--memory", changes["memory"]))
+    if why := unfit(spec):
+        raise UsageError(f"guest {spec.name}: {why}", hint="another guest, or one of your own under [guest.NAME] in lab.toml")
     return replace(
         spec,
         cmdline=(*spec.cmdline, *changes.get("append", "").split()),

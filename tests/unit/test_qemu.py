@@ -59,6 +59,12 @@ def test_the_slow_calibration_is_left_out_only_where_one_cpu_can_do_without() ->
     assert "nolapic_timer" not in line(replace(SINGLE, mode="counts"))
 
 
+def test_every_emulated_guest_may_trust_its_clock_and_no_other_is_told_to() -> None:
+    assert "tsc=reliable" in line(replace(SINGLE, mode="counts", cpus=8))
+    assert "tsc_early_khz" not in line(replace(SINGLE, mode="counts"))
+    assert "tsc=reliable" not in line(replace(SINGLE, mode="counts"), KVM)
+
+
 def test_only_emulated_mode_is_multi_threaded() -> None:
     assert "thread=multi" in line(replace(SINGLE, mode="emulated"))
 
