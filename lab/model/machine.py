@@ -73,8 +73,8 @@ def cpulist(text: str) -> tuple[int, ...]:
     """The CPUs of `0-3,6`, in the kernel's form (without strides). Raises ValueError."""
     found: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
+        first, dash, last = part.partition("-")
+        found += range(int(first), int(last if dash else first) + 1)
     return tuple(found)
 
 
