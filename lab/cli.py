@@ -49,6 +49,8 @@ OPTIONS = {
     "cpus": "another number of vCPUs",
     "memory": "another size of memory, MiB",
     "qemu_arg": "more words for QEMU's command line",
+    "image": "another image of images/ than the guest's own",
+    "share": "a directory of the host that the guest sees, read-only, at /share",
     "accel": "kvm or tcg, instead of the proven one",
     "payload": "payloads, separated by commas; `all` for every one",
     "any": "exit 1 for any MORE, not only a material one",
@@ -58,7 +60,7 @@ OPTIONS = {
 BOOLEAN = ("dirty", "any", "strict", "dry_run")
 PATCHES = ("series", "upto", "git", "range", "dirty", "dry_run")
 KERNEL = (*PATCHES, "kconfig", "kernel", "set", "cc")
-GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "accel")
+GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "share", "accel")
 BENCH = (*GUEST, "payload", "any", "strict")
 
 

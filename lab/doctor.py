@@ -38,6 +38,7 @@ ROOMS = (
     "lab.guest.network",
     "lab.guest.owner",
     "lab.guest.qemu",
+    "lab.guest.rootfs",
     "lab.guest.ssh",
     "lab.guest.tail",
     "lab.guest.watch",

@@ -100,18 +100,18 @@ def stream(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    inside: Sequence[str] | None = None,
 ) -> int:
     """Run a long program and all it starts in a PID namespace of its own; each output line goes to `log` and `on_line`.
 
     Returns the exit status; raises CommandError when the deadline passes. Whatever ends the caller, kill -9 included, ends
     every descendant: the namespace's first process dies with its parent. An inherited fd (`pass_fds`, a held lock) is kept
-    until the last descendant is gone.
+    until the last descendant is gone. `inside`: other words than `contained()` that make such a namespace, and more.
     """
+    words = [*(contained() if inside is None else inside), *argv]
     with (
         log.open("ab", buffering=0) as sink,
-        spawn(
-            [*contained(), *argv], cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds
-        ) as process,
+        spawn(words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds) as process,
         _killed_at(process, deadline) as out_of_time,
     ):
         assert process.stdout is not None

@@ -224,6 +224,8 @@ def environment(job: Job) -> dict[str, str]:
         "image": job.image.hash,
         "guest": f"{job.guest.name}: {job.guest.cpus} cpus, {job.guest.memory_mib} MiB, {' '.join(job.guest.cmdline)}",
         **payload,
+        **({"image_label": job.image.label} if job.image.label else {}),
+        **({"share": str(job.guest.share)} if job.guest.share else {}),
     }
 
 

@@ -28,6 +28,8 @@ class Ask:
     cpus: str = ""
     memory: str = ""
     qemu_arg: str = ""
+    image: str = ""
+    share: str = ""
     set: str = ""
     cc: str = ""
     accel: str = ""

@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from lab.cache import Cache
@@ -14,9 +15,9 @@ from lab.campaign.history import History
 from lab.campaign.ledger import Ledger
 from lab.campaign.plan import Ask, Bench, Side
 from lab.campaign.rundir import new_run
-from lab.campaign.settings import Settings, changed_guest, guest_spec, read_settings, whole_number
+from lab.campaign.settings import CHANGES, Settings, changed_guest, guest_spec, read_settings, unknown, whole_number
 from lab.errors import LabError, UsageError
-from lab.events import Emit, Event, Note
+from lab.events import Emit, Event, Note, StageFinished, StageStarted
 from lab.guest.accel import prove
 from lab.guest.image import make_image
 from lab.kernel.build import build
@@ -170,14 +171,22 @@ class Lab:
         if payload and payload.guests and default not in payload.guests:
             default = payload.guests[0]
         spec = guest_spec(self.settings, ask.guest or default)
-        return changed_guest(spec, {"cpus": ask.cpus, "memory": ask.memory, "append": ask.append, "qemu_arg": ask.qemu_arg})
+        return changed_guest(spec, {name: getattr(ask, name) for name in CHANGES})
 
     def image(self, name: str) -> Image:
-        """The guest's root file system."""
-        directory = self.root / "images" / name
-        if not directory.is_dir():
-            raise UsageError(f"no image named {name!r} in images/", hint="ls images/")
-        return make_image(directory, self.cache, self.emit)
+        """The guest's root file system, with a forecast when it takes a while to make."""
+        recipes = {path.parent.name: path.parent for path in sorted((self.root / "images").glob("*/image.toml"))}
+        if name not in recipes:
+            raise unknown("image", name, recipes, "an image is a directory of images/ with a recipe")
+        return make_image(recipes[name], self.cache, self._timed)
+
+    def _timed(self, event: Event) -> None:
+        """Pass on events of a stage that may run outside of a run, which keeps times by itself."""
+        if self._ledger is None and isinstance(event, StageStarted):
+            event = replace(event, expected_s=self.history.expected(event.stage))
+        if self._ledger is None and isinstance(event, StageFinished) and event.ok:
+            self.history.learn(event.stage, event.seconds)
+        self.emit(event)
 
     def accel(self, ask: Ask, kernel: Build | None = None, image: Image | None = None) -> Accel:
         """The accelerator that really boots a kernel; said once, since everything else depends on it."""

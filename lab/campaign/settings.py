@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,12 +122,20 @@ def guest_spec(settings: Settings, name: str) -> GuestSpec:
     )
 
 
+CHANGES = ("cpus", "memory", "append", "qemu_arg", "image", "share")
+"""Options that change a guest."""
+
+
 def changed_guest(spec: GuestSpec, changes: Mapping[str, str]) -> GuestSpec:
-    """`spec` with --cpus, --memory, --append and --qemu-arg applied; the empty string means not given. Raises UsageError."""
+    """`spec` with the options of CHANGES applied; the empty string means not given. Raises UsageError."""
     if changes.get("cpus"):
         spec = replace(spec, cpus=whole_number("--cpus", changes["cpus"]))
     if changes.get("memory"):
         spec = replace(spec, memory_mib=whole_number("--memory", changes["memory"]))
+    if changes.get("image"):
+        spec = replace(spec, image=changes["image"])
+    if changes.get("share"):
+        spec = replace(spec, share=shared_directory(changes["share"]))
     if why := unfit(spec):
         raise UsageError(f"guest {spec.name}: {why}", hint="another guest, or one of your own under [guest.NAME] in lab.toml")
     return replace(
@@ -134,6 +143,16 @@ def changed_guest(spec: GuestSpec, changes: Mapping[str, str]) -> GuestSpec:
         cmdline=(*spec.cmdline, *changes.get("append", "").split()),
         qemu_args=(*spec.qemu_args, *changes.get("qemu_arg", "").split()),
     )
+
+
+def shared_directory(text: str) -> Path:
+    """The value of --share, absolute. Raises UsageError for what is no directory or cannot be read."""
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise UsageError(f"--share {text}: {path} is not a directory")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise UsageError(f"--share {text}: {path} cannot be read")
+    return path
 
 
 def whole_number(option: str, text: str, least: int = 1) -> int:

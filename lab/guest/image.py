@@ -13,6 +13,7 @@ from lab.deadline import Deadline
 from lab.errors import HostError, UsageError
 from lab.events import Emit, StageFinished, StageStarted
 from lab.guest import cpio
+from lab.guest.rootfs import Contents, make_rootfs
 from lab.model.machine import Image
 from lab.proc import CommandError, run
 from lab.toml import read_toml, strict_keys
@@ -45,6 +46,16 @@ class Recipe:
     """File of the recipe's directory that becomes /init."""
     include: tuple[str, ...] = ()
     """More files, relative to the recipe's directory, put into /lab."""
+    packages: tuple[str, ...] = ()
+    """Debian packages of a squashfs beside the initramfs, besides the essential ones and what they depend on; empty: none."""
+    optional: tuple[str, ...] = ()
+    """More of them, left out with a label where the archive has none."""
+    exclude: tuple[str, ...] = ()
+    """Paths that are not unpacked: dpkg(1), --path-exclude."""
+    keep: tuple[str, ...] = ()
+    """Paths that are, all the same."""
+    customize: str = ""
+    """File of the recipe's directory that mmdebstrap runs on the unpacked root."""
     summary: str = ""
 
 
@@ -56,27 +67,38 @@ def make_image(directory: Path, cache: Cache, emit: Emit) -> Image:
     recipe = read_toml(directory / "image.toml", Recipe)
     scripts = _scripts(directory, recipe)
     files = host_files(recipe.programs)
-    key = digest(digest_files(directory, *scripts.values(), Path(cpio.__file__), Path(__file__)), *_contents(files))
+    root = make_rootfs(directory.name, _contents(directory, recipe), cache, emit) if recipe.packages else None
+    key = digest(digest_files(directory, *scripts.values(), Path(cpio.__file__), Path(__file__)), *_bytes(files))
     emit(StageStarted("image", directory.name))
     found = cache.find("image", key)
     place = cache.get_or_make("image", key, lambda aside: _fill(aside, scripts, files))
     emit(StageFinished("image", directory.name, 0.0, "in the cache" if found else "made"))
     return Image(
         name=directory.name,
-        hash=key,
+        hash=digest(key, root.key) if root else key,
         initrd=place / "initrd.cpio",
         ssh_key=place / "ssh_key",
         host_key=place / "host_key.pub",
+        disk=root.path if root else None,
+        label=root.label if root else "",
     )
+
+
+def _contents(directory: Path, recipe: Recipe) -> Contents:
+    customize = _beside(directory, "customize", recipe.customize) if recipe.customize else None
+    return Contents(recipe.packages, recipe.optional, recipe.exclude, recipe.keep, customize)
+
+
+def _beside(directory: Path, key: str, name: str) -> Path:
+    if not (directory / name).is_file():
+        raise UsageError(f"{directory / 'image.toml'}: {key}: there is no file {name!r} beside it")
+    return directory / name
 
 
 def _scripts(directory: Path, recipe: Recipe) -> dict[str, Path]:
     """Path in the initramfs to the file of the lab that goes there. Raises UsageError for one that is not there."""
-    named = {"init": ("init", recipe.init), **{f"lab/{Path(name).name}": ("include", name) for name in recipe.include}}
-    for key, name in named.values():
-        if not (directory / name).is_file():
-            raise UsageError(f"{directory / 'image.toml'}: {key}: there is no file {name!r} beside it")
-    return {place: directory / name for place, (_, name) in named.items()}
+    more = {f"lab/{Path(name).name}": _beside(directory, "include", name) for name in recipe.include}
+    return {"init": _beside(directory, "init", recipe.init), **more}
 
 
 def host_files(programs: tuple[str, ...]) -> dict[str, Path]:
@@ -104,7 +126,7 @@ def _libraries(program: Path) -> list[str]:
     return LIBRARY.findall(listing.stdout)
 
 
-def _contents(files: dict[str, Path]) -> list[str | bytes]:
+def _bytes(files: dict[str, Path]) -> list[str | bytes]:
     return [part for name, path in sorted(files.items()) for part in (name, path.read_bytes())]
 
 

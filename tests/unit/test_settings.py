@@ -52,6 +52,22 @@ def test_the_command_line_changes_a_guest() -> None:
     assert changed_guest(spec, {}) == spec
 
 
+def test_an_image_and_a_share_go_with_any_guest(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+
+    spec = changed_guest(GuestSpec("g"), {"image": "debian", "share": f"{tmp_path}/src/../src"})
+
+    assert (spec.image, spec.share) == ("debian", tmp_path / "src")
+
+
+def test_a_share_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    for name in ("file", "missing"):
+        with pytest.raises(UsageError, match=f"--share .*{name} is not a directory"):
+            changed_guest(GuestSpec("g"), {"share": str(tmp_path / name)})
+
+
 @pytest.mark.parametrize("text", ["", "0", "-1", "two", "1.5"])
 def test_numbers_are_checked(text: str) -> None:
     with pytest.raises(UsageError, match="--cpus takes a whole number from 1"):
