@@ -45,6 +45,8 @@ def boot_verb(lab: Lab, ask: Ask, rest: Sequence[str], *, keep: bool, gdb: bool,
     if not gdb:  # a guest that waits for gdb takes no commands yet
         _check(lab, bench.job(patched, kernel, None, 1), guest)
     lab.emit(Note(f"{guest.name} is up: ./inv ssh, ./inv exec -- CMD, ./inv console, ./inv stop"))
+    for other in kept.peers(guest):
+        lab.emit(Note(f"{other.name} is up too: ./inv exec --name {other.name} -- CMD"))
     if gdb:
         lab.emit(Note(kept.gdb_line(guest)))
     return None
@@ -52,10 +54,13 @@ def boot_verb(lab: Lab, ask: Ask, rest: Sequence[str], *, keep: bool, gdb: bool,
 
 def _check(lab: Lab, job: Job, guest: kept.Kept) -> None:
     """Say what was asked and what is there; a guest that is not what it should be stays up, and is looked at."""
-    with kept.shell(guest) as shell:
-        for case in check_guest(job, shell, job.guest):
-            good = "" if case.status is Status.PASS else f"{case.status}: "
-            lab.emit(Note(f"{good}{case.name}: {case.detail}"))
+    for each in (guest, *kept.peers(guest)):
+        if each.note:
+            lab.emit(Note(f"{each.name}: {each.note}"))
+        with kept.shell(each) as shell:
+            for case in check_guest(job, shell, each.spec):
+                good = "" if case.status is Status.PASS else f"{case.status}: "
+                lab.emit(Note(f"{good}{each.name}: {case.name}: {case.detail}"))
 
 
 def _host_root(lab: Lab, ask: Ask, rest: Sequence[str]) -> int:

@@ -20,9 +20,9 @@ from lab.errors import HostError, LabError, UsageError
 from lab.events import Emit, StageFinished, StageLine, StageStarted
 from lab.guest import attach, runtime
 from lab.guest.boot import ENDLESS_S
-from lab.guest.launch import BootPlan
+from lab.guest.launch import PEER, BootPlan
 from lab.guest.ssh import USER, SshShell, connect
-from lab.model.machine import Image
+from lab.model.machine import GuestSpec, Image
 from lab.model.outcome import Milestone
 from lab.model.wire import read_json
 from lab.proc import PIPE, STDOUT, Process, decode, need, quote, spawn
@@ -54,6 +54,12 @@ class Kept:
     """console.log."""
     image: Image
     bzimage: Path
+    spec: GuestSpec
+    """What it really has, such as fewer queues where no taps could be made."""
+    host: int = 1
+    """2: the second guest of a pair, under the same owner."""
+    note: str = ""
+    """What it lacks of what was asked for, and why."""
     milestones: tuple[Milestone, ...] = ()
     gdb: bool = False
 
@@ -114,20 +120,26 @@ def _born(directory: Path, said: list[str]) -> Kept:
 
 
 def kept() -> tuple[Kept, ...]:
-    """The guests that are up, oldest first; what dead ones left is removed."""
+    """The guests that are up, oldest first, pairs together; what dead ones left is removed."""
     found = []
     for directory in runtime.living(runtime.root()):
-        with suppress(FileNotFoundError):  # one that is still booting
-            found.append(read_json(directory / STATE, Kept))
-    return tuple(sorted(found, key=lambda guest: guest.started))
+        for place in (directory, directory / PEER):
+            with suppress(FileNotFoundError):  # one that is still booting, one without a second
+                found.append(read_json(place / STATE, Kept))
+    return tuple(sorted(found, key=lambda guest: (guest.started, guest.host)))
+
+
+def peers(guest: Kept) -> tuple[Kept, ...]:
+    """The other guests of the same owner."""
+    return tuple(other for other in kept() if other.pid == guest.pid and other.host != guest.host)
 
 
 def find(name: str = "") -> Kept:
-    """The kept guest of that name, or the only one. Raises UsageError with those there are."""
+    """The kept guest of that name, or the only one (the first of the only pair). Raises UsageError with those there are."""
     guests = kept()
     if not guests:
         raise UsageError("no guest is up", hint="./inv boot --keep")
-    fitting = [guest for guest in guests if guest.name == name or not name]
+    fitting = [guest for guest in guests if guest.name == name or (not name and guest.host == 1)]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(guest.name for guest in guests)
@@ -136,7 +148,7 @@ def find(name: str = "") -> Kept:
 
 
 def stop(guest: Kept) -> None:
-    """End a kept guest and its owner; returns when both are gone. Raises HostError when it cannot."""
+    """End a kept guest with its owner, the other of a pair too; returns when both are gone. Raises HostError when it cannot."""
     try:
         fd = os.pidfd_open(guest.pid)
     except ProcessLookupError:

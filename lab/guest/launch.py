@@ -21,6 +21,8 @@ from lab.model.ports import Symbols
 from lab.proc import Process, quote, spawn, stop
 
 NEEDS = {"setpriv": "util-linux"}
+PEER = "peer"
+"""The second guest of a pair, in names of directories and guests."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,14 @@ class BootPlan:
     def stderr(self) -> Path:
         """What QEMU itself complains of."""
         return self.directory / "qemu.err"
+
+
+def plans_of_hosts(plan: BootPlan) -> tuple[BootPlan, ...]:
+    """The plan of each guest of a specification; the second has directories of its own within those of the first."""
+    if plan.spec.hosts == 1:
+        return (plan,)
+    runtime = plan.runtime / PEER if plan.runtime else None
+    return plan, replace(plan, host=2, directory=plan.directory / PEER, runtime=runtime, instrument=None, gdb=False)
 
 
 @dataclass(frozen=True)

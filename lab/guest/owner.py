@@ -1,4 +1,4 @@
-"""The process that owns one kept guest: `python -m lab.guest.owner DIRECTORY`, started by kept.keep, ended by SIGTERM."""
+"""The process that owns one kept guest or pair: `python -m lab.guest.owner DIRECTORY`, started by kept.keep, ended by SIGTERM."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import pickle
 import shutil
 import signal
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from lab.deadline import Deadline
 from lab.errors import LabError
-from lab.events import Event, StageLine, silent
+from lab.events import Emit, Event, StageLine, silent
 from lab.guest.boot import ENDLESS_S, Guest, launched
 from lab.guest.kept import FAILURE, KNOWN_HOSTS, PLAN, STATE, Kept
-from lab.guest.launch import BootPlan
+from lab.guest.launch import PEER, BootPlan, plans_of_hosts
+from lab.guest.network import private_network
 from lab.model.wire import write_json
 
 NEEDS: dict[str, str] = {}
@@ -28,14 +33,16 @@ class _Stop(BaseException):
 
 
 def main(directory: Path) -> int:
-    """Own the guest whose plan is in `directory` until it ends or is stopped; the directory is gone afterwards."""
+    """Own the guests whose plan is in `directory` until one ends or they are stopped; the directory is gone afterwards."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     started = time.time()
     name, plan = pickle.loads((directory / PLAN).read_bytes())  # noqa: S301  (kept.keep wrote it; only we can write here)
     try:
-        with launched(plan) as guest:
-            _own(guest, plan, name, started)
+        with ExitStack() as stack:
+            network = stack.enter_context(private_network(plan.spec)) if plan.spec.nics else None
+            plans = plans_of_hosts(replace(plan, network=network))
+            _own([(each, stack.enter_context(_launched(each))) for each in plans], name, started)
     except _Stop:
         pass
     except LabError as error:
@@ -47,31 +54,46 @@ def main(directory: Path) -> int:
     return 0
 
 
-def _own(guest: Guest, plan: BootPlan, name: str, started: float) -> None:
+def _launched(plan: BootPlan) -> AbstractContextManager[Guest]:
     assert plan.runtime is not None
-    if plan.gdb:
-        _tell(guest, plan, name, started, "")
+    plan.runtime.mkdir(mode=0o700, exist_ok=True)
+    return launched(plan)
+
+
+def _own(guests: Sequence[tuple[BootPlan, Guest]], name: str, started: float) -> None:
+    """Boot them, tell of them, and wait until the first of them ends."""
+    waits = any(plan.gdb for plan, _ in guests)
+    if waits:
+        _tell(*guests[0], name, started, "")
     else:
-        guest.boot(_say)
-        release = guest.shell.run("uname -r", deadline=Deadline.after(ASK_S)).stdout.strip()
-        _tell(guest, plan, name, started, release)
-    guest.watch.expect(None)
+        _boot(guests, name, started, _say)
     _let_go()
-    if plan.gdb:
-        guest.boot(silent)
+    if waits:
+        _boot(guests, name, started, silent)
+    over = threading.Event()
+    for _, guest in guests:
+        guest.watch.on_end(over.set)
+    over.wait(ENDLESS_S)
+
+
+def _boot(guests: Sequence[tuple[BootPlan, Guest]], name: str, started: float, emit: Emit) -> None:
+    for plan, guest in guests:
+        if guest.note and plan.host == 1:
+            emit(StageLine("boot", guest.note))
+        guest.boot(emit)
+    for plan, guest in guests:
         release = guest.shell.run("uname -r", deadline=Deadline.after(ASK_S)).stdout.strip()
-        _tell(guest, plan, name, started, release)
+        _tell(plan, guest, name, started, release)
         guest.watch.expect(None)
-    guest.watch.wait_end(Deadline.after(ENDLESS_S))
 
 
-def _tell(guest: Guest, plan: BootPlan, name: str, started: float, release: str) -> None:
+def _tell(plan: BootPlan, guest: Guest, name: str, started: float, release: str) -> None:
     assert plan.runtime is not None
     port = guest.ssh_port()
     key = plan.image.host_key.read_text(encoding="ascii")
     (plan.runtime / KNOWN_HOSTS).write_text(f"[127.0.0.1]:{port} {key}", encoding="ascii")
     state = Kept(
-        name=name,
+        name=name if plan.host == 1 else f"{name}.{PEER}",
         release=release,
         guest=plan.spec.name,
         port=port,
@@ -81,6 +103,9 @@ def _tell(guest: Guest, plan: BootPlan, name: str, started: float, release: str)
         log=plan.console,
         image=plan.image,
         bzimage=plan.bzimage,
+        spec=guest.spec,
+        host=plan.host,
+        note=guest.note,
         milestones=guest.milestones,
         gdb=plan.gdb,
     )

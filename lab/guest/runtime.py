@@ -24,7 +24,7 @@ def root() -> Path:
     standard = Path(f"/run/user/{user}")
     base = Path(given) if given else standard
     place = base / "lab" if base.is_dir() and os.access(base, os.W_OK) else Path(f"/tmp/lab-{user}")  # noqa: S108  (checked below)
-    if len(str(place)) + len("/12345678/console") > LONGEST_SOCKET:
+    if len(str(place)) + len("/12345678/peer/console") > LONGEST_SOCKET:
         raise HostError(f"{place} is too long for UNIX sockets", hint="set XDG_RUNTIME_DIR to a shorter path")
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.stat().st_uid != user:
