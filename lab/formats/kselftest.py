@@ -1,7 +1,7 @@
 """What the lab's runner of kernel self-tests prints (lab/kernel/kselftest.sh): text in, tests out.
 
-Lines that begin with `## ` are the runner's own; a test's output has `# ` in front, as tools/testing/selftests/kselftest/runner.sh
-does it. Exit statuses are those of tools/testing/selftests/kselftest.h.
+Lines that begin with `## ` are the runner's own; a test's output has `# ` in front, as the kernel's
+tools/testing/selftests/kselftest/runner.sh does it. Exit statuses are those of tools/testing/selftests/kselftest.h.
 """
 
 from __future__ import annotations
@@ -89,15 +89,19 @@ def _whole(test: Program, subs: Sequence[Case]) -> Case:
         return Case(test.name, Status.PASS)
     if test.status == SKIP:
         return Case(test.name, Status.SKIP, _why_skipped(test.lines))
-    if test.status is None:
-        return Case(test.name, Status.FAIL, "it began and did not end")
     if lack := _lacking(test):
         return Case(test.name, Status.SKIP, lack)
+    return Case(test.name, Status.FAIL, _why_failed(test, subs))
+
+
+def _why_failed(test: Program, subs: Sequence[Case]) -> str:
+    if test.status is None:
+        return "it began and did not end"
     if test.status == TIMEOUT or (test.limit and test.seconds >= test.limit):
-        return Case(test.name, Status.FAIL, f"TIMEOUT {test.limit} seconds")
+        return f"TIMEOUT {test.limit} seconds"
     bad = [case.name.partition(": ")[2] for case in subs if case.status is Status.FAIL]
     said = f"not ok: {', '.join(bad[:3])}" if bad else next((line.strip() for line in reversed(test.lines) if line.strip()), "")
-    return Case(test.name, Status.FAIL, f"exit={test.status}" + (f", {said}" if said else ""))
+    return f"exit={test.status}" + (f", {said}" if said else "")
 
 
 def _subcases(test: Program) -> tuple[Case, ...]:
