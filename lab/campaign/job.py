@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.cache import Cache
 from lab.campaign.checks import check_guest
 from lab.campaign.rundir import JobDir
+from lab.campaign.suites import judge_suite, run_in
 from lab.deadline import Deadline
 from lab.errors import GuestError, LabError, LostGuest
 from lab.events import Emit
@@ -21,6 +22,7 @@ from lab.kernel.symbols import read_symbols
 from lab.measure.collect import Collected, collect, outcome
 from lab.measure.cost import cost_instrument
 from lab.measure.payload import missing_options
+from lab.measure.suites import Logs
 from lab.model.machine import GuestSpec, Instrument
 from lab.model.outcome import Case, Finding, Outcome, Status
 from lab.model.run import BootRecord, Job, JobResult
@@ -130,7 +132,9 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
     """Check the guests, run the payload, read the kernels' logs."""
     for name, guest in zip(("", f"{PEER}."), guests, strict=False):
         progress.checks += tuple(replace(case, name=name + case.name) for case in check_guest(job, guest.shell, granted))
-    if job.payload:
+    if job.payload and job.payload.is_suite:
+        progress.status = run_in(guests[0].shell, job.payload, place, job.slow)
+    elif job.payload:
         shells = [guest.shell for guest in guests]
         collected = collect(*shells, spec=job.payload, deadline=Deadline.after(job.payload.timeout_s * job.slow))
         place.payload_out.write_text(collected.stdout, encoding="utf-8")
@@ -161,6 +165,8 @@ def judge(job: Job) -> JobResult:
     """The result of a job from the files it left: pure in what it reads, so an old run can be judged by newer rules."""
     place = JobDir(job.directory)
     record = read_json(place.boot, BootRecord)
+    if job.payload and job.payload.is_suite:
+        return judge_suite(job, record, Logs(_text(place.console), _text(place.payload_out)))
     said = _outcome(job, place, record)
     cases = (*record.checks, *said.cases)
     return replace(
