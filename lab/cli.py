@@ -229,7 +229,8 @@ def _finished(session: Session, error: BaseException | None) -> int:
         second = _hosts_fault(caught)
         if not isinstance(second, LabError):
             raise
-        sys.stderr.write(f"error: {second}\n")
+        if str(second) != str(error):
+            sys.stderr.write(f"error: {second}\n")
         code = second.code
     if isinstance(error, LabError):
         return code or error.code

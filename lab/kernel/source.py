@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import tarfile
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -21,7 +22,7 @@ from lab.errors import SourceError
 from lab.events import Emit, Note, StageFinished, StageStarted
 from lab.kernel import git
 from lab.model.change import Source, SourceSpec
-from lab.proc import CommandError, need, run, spawn, stop
+from lab.proc import CommandError, decode, need, run, spawn, stop
 
 SOURCE_BYTES = 1_500_000_000
 REPOSITORY = "repository.git"
@@ -224,15 +225,19 @@ def _data(raw: bytes) -> bytes:
 
 @contextmanager
 def _fast_import(repository: Path) -> Iterator[IO[bytes]]:
-    """git fast-import with its input open for writing; ends with it checked or killed."""
+    """git fast-import with its input open for writing; ends with it checked or killed. Raises SourceError with git's words."""
     reader, writer = os.pipe()
     words = ["git", f"--git-dir={repository}", "fast-import", "--quiet", "--depth=0", "--done", "--date-format=raw"]
-    process = spawn(words, stdin=reader)
-    os.close(reader)
-    try:
-        with open(writer, "wb", buffering=CHUNK) as sink:  # noqa: PTH123  (a file descriptor has no path)
-            yield sink
-        if process.wait() != 0:
-            raise SourceError("git fast-import failed", hint="./inv du; is the disk full?")
-    finally:
-        stop(process)
+    with tempfile.TemporaryFile() as complaints:
+        process, whole = spawn(words, stdin=reader, stderr=complaints), False
+        os.close(reader)
+        try:
+            with suppress(BrokenPipeError), open(writer, "wb", buffering=CHUNK) as sink:  # noqa: PTH123  (a descriptor has no path)
+                yield sink
+                whole = True
+            if process.wait() != 0 or not whole:
+                complaints.seek(0)
+                said = decode(complaints.read()).partition("\n")[0] or "git fast-import failed"
+                raise SourceError(f"the source cannot be unpacked: {said}", hint="./inv du; ./inv clean; is the disk full?")
+        finally:
+            stop(process)

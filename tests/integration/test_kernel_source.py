@@ -17,7 +17,7 @@ from lab.cache import Cache
 from lab.errors import SourceError
 from lab.events import StageFinished, StageStarted, silent
 from lab.kernel.git import file_at
-from lab.kernel.source import from_git, obtain, release_of
+from lab.kernel.source import from_git, import_tar, obtain, release_of
 from lab.model.change import SourceSpec
 
 
@@ -202,3 +202,17 @@ def test_tars_with_a_dot_in_front(tmp_path: Path) -> None:
     source = obtain(spec, Cache(tmp_path / "cache"), silent)
 
     assert names(source.repository, source.commit) == ["Makefile"]
+
+
+def test_a_disk_that_fills_up_is_said_in_gits_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "source.tar"
+    tarball(archive, {**FILES, "big": "x" * 4_000_000})
+    repository = tmp_path / "repository.git"
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho 'fatal: write error. Out of diskspace' >&2\nexit 128\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
+
+    with pytest.raises(SourceError, match="Out of diskspace"):
+        import_tar(archive, repository, "source")
