@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.deadline import Deadline
 from lab.errors import LabError
-from lab.guest.network import READY, REFUSED, TAP, ip_batch, tap_name
+from lab.guest.network import MAKE_TAP, READY, REFUSED, TAP, ip_batch, tap_name
 from lab.proc import run
 
 NEEDS = {"ip": "iproute2"}
@@ -37,12 +37,13 @@ def main(fd: int, hosts: int, queues: list[int]) -> int:
     with socket.socket(fileno=fd) as link, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
         try:
             _quiet()
-            lines = "\n".join(ip_batch(queues, hosts))
-            run(["ip", "-batch", "-"], deadline=Deadline.after(IP_S), stdin=lines.encode())
-            echo.bind(("0.0.0.0", ECHO_PORT))  # noqa: S104  (every address of a namespace that only guests reach)
             for host in range(1, hosts + 1):
                 for nic, pairs in enumerate(queues):
                     hand_over(link, tap_name(nic, host), pairs)
+            # a tap that was there before its first queue would be without carrier for up to a second
+            lines = "\n".join(line for line in ip_batch(queues, hosts) if not line.startswith(MAKE_TAP))
+            run(["ip", "-batch", "-"], deadline=Deadline.after(IP_S), stdin=lines.encode())
+            echo.bind(("0.0.0.0", ECHO_PORT))  # noqa: S104  (every address of a namespace that only guests reach)
         except (LabError, OSError) as error:
             link.send(REFUSED + (error.message if isinstance(error, LabError) else str(error)).encode())
             return 1

@@ -25,6 +25,7 @@ READY, REFUSED, TAP, FRAMES = b"ready", b"refused ", b"tap", b"frames"
 """What a holder says: it is done; it cannot, and why; here are the descriptors of a port."""
 MOST_FDS = 253
 """Descriptors in one message (SCM_MAX_FD, unix(7))."""
+MAKE_TAP = "tuntap add"
 PLAIN = ("unshare", "--net")
 ROOTLESS = ("unshare", "--user", "--map-root-user", "--net")
 Way = tuple[str, ...]
@@ -80,7 +81,7 @@ def ip_batch(queues: Sequence[int], hosts: int) -> tuple[str, ...]:
         ]
         for host in range(1, hosts + 1):
             name, many = tap_name(nic, host), " multi_queue" if pairs > 1 else ""
-            lines += [f"tuntap add dev {name} mode tap{many} vnet_hdr", f"link set dev {name} master br{nic} up"]
+            lines += [f"{MAKE_TAP} dev {name} mode tap{many} vnet_hdr", f"link set dev {name} master br{nic} up"]
     return tuple(lines)
 
 

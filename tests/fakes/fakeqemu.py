@@ -13,6 +13,7 @@ It behaves as the word `fake=NAME[,NAME...]` of -append says, or the first line 
     nosshd           ready, but nobody answers         cut=N    the connection is cut N s after the first command
     gap              /dev/kmsg lost records            release=R  what uname -r says (default 6.12.0-fake)
 
+The program `inherited` of the guest lists what QEMU was given for NICs and disks.
 Commands are run by the host's sh with the guest's /tmp, /root, /sys, /dev/kmsg and /proc/sys/kernel/{tainted,printk} moved
 into the scratch directory.
 """
@@ -111,6 +112,7 @@ class Fake:
         self._program("nproc", f"echo {self.option('-smp').partition(',')[0]}")
         number = f"$(($(tail -n1 {self.root}/kmsg | cut -d, -f2) + 1))"
         self._program("to-kmsg", f'echo "13,{number},0,-;$1" >>{self.root}/kmsg')
+        self._program("inherited", "\n".join(f"echo '{line}'" for line in self.inherited()))
         self._program("dmesg", f"sed 's/^[^;]*;//' {self.root}/kmsg")
 
     def option(self, name: str) -> str:
@@ -124,6 +126,17 @@ class Fake:
     def socket_of(self, name: str) -> socket.socket:
         """The socket it ends in."""
         return socket.socket(fileno=int(re.findall(r"fd=(\d+)", self.chardev(name))[0]))
+
+    def inherited(self) -> list[str]:
+        """What the descriptors of NICs and disks are: `tap: 8 x /dev/net/tun`."""
+        netdevs = [value for key, value in self.options if key == "-netdev"]
+        groups = [
+            *(("tap", found.split(":")) for value in netdevs for found in re.findall(r"^tap,.*\bfds=([\d:]+)", value)),
+            *(("frames", [found]) for value in netdevs for found in re.findall(r"^dgram,.*local\.str=(\d+)", value)),
+            *(("disk", re.findall(r"fd=(\d+)", value)) for key, value in self.options if key == "-add-fd"),
+        ]
+        links = [(kind, len(fds), {str(Path(f"/proc/self/fd/{fd}").readlink()) for fd in fds}) for kind, fds in groups]
+        return [f"{kind}: {count} x {' '.join(sorted(names))}" for kind, count, names in links]
 
     def _words(self) -> dict[str, str]:
         text = self.option("-append")
