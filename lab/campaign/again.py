@@ -14,10 +14,12 @@ from lab.campaign.rundir import RunDir, find_run
 from lab.campaign.session import Lab
 from lab.errors import UsageError
 from lab.kernel.foreign import foreign
+from lab.measure.regress import rows as case_rows
 from lab.measure.verdict import compare
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status, worst
 from lab.model.run import Job, JobResult, PayloadSpec, Results, Role
+from lab.model.suite import CaseRow, suite_status
 from lab.model.wire import read_json
 from lab.report.markdown import cover_text
 
@@ -32,10 +34,13 @@ def rejudged(run: RunDir) -> Results:
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
     rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
     status = worst([*(item.status for item in old.builds), *(job.status for job in results)])
+    tests = retested(results, old.tests)
     if status is Status.PASS and any(fails(row, any_more=old.any_more, strict=old.strict) for row in rows):
         status = Status.FAIL
+    elif status is Status.PASS:
+        status = suite_status(tests, strict=old.strict)
     code = {Status.PASS: 0, Status.FAIL: 1}.get(status, 3)
-    return replace(old, jobs=results, comparisons=rows, status=status, exit=code)
+    return replace(old, jobs=results, comparisons=rows, tests=tests, status=status, exit=code)
 
 
 def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -47,6 +52,15 @@ def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old:
         if name in specs:
             rows += compare(specs[name], _side(good, "baseline"), _side(good, "patched"), *labels)
     return tuple(rows)
+
+
+def retested(results: Sequence[JobResult], old: Sequence[CaseRow]) -> tuple[CaseRow, ...]:
+    """The kernel's own tests of a run compared again, with the labels they had."""
+    found: list[CaseRow] = []
+    for name, labels in {row.suite: (row.a, row.b) for row in old}.items():
+        jobs = [job for job in results if job.payload == name]
+        found += case_rows(_side(jobs, "baseline"), _side(jobs, "patched"), *labels)
+    return tuple(found)
 
 
 def _side(jobs: Sequence[JobResult], role: Role) -> list[JobResult]:
@@ -74,6 +88,7 @@ def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
     moved = [replace(job, directory=lab.ledger.run.job(job.id).path) for job in jobs]
     results = run_stage(lab, ask, moved, "bench")
     lab.ledger.comparisons += compared(results, [job.payload for job in jobs if job.payload], old.comparisons)
+    lab.ledger.tests += retested(results, old.tests)
 
 
 def compare_verb(lab: Lab, ask: Ask, a: str, b: str) -> None:

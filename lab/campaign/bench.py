@@ -91,9 +91,12 @@ def _split(results: Sequence[JobResult], payload: PayloadSpec) -> tuple[list[Job
     return [job for job in good if job.role == "baseline"], [job for job in good if job.role == "patched"]
 
 
-def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str) -> list[JobResult]:
-    """Run jobs through the pool as one stage; every result is in the ledger as soon as it is there."""
-    again = again_line(ask, jobs[0].payload is None)
+def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str, verb: str = "") -> list[JobResult]:
+    """Run jobs through the pool as one stage; every result is in the ledger as soon as it is there.
+
+    `verb`: the words of the verb that makes such jobs; by default boot or bench.
+    """
+    again = again_line(ask, verb or ("boot" if jobs[0].payload is None else "bench"))
     pool = Pool(lab.ledger.run, lab.cache, lab.emit, lambda result: lab.ledger.ran(result, again), width(lab.settings))
     lab.ledger.env["guest"] = _each(job.guest.name for job in jobs)
     lab.ledger.env["mode"] = _each(job.guest.mode for job in jobs)
@@ -112,9 +115,9 @@ def _each(words: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(words))
 
 
-def again_line(ask: Ask, boot_only: bool) -> str:
+def again_line(ask: Ask, verb: str) -> str:
     """The ./inv line that does this again."""
-    words = ["./inv", "boot" if boot_only else "bench"]
+    words = ["./inv", verb]
     for name, value in vars(replace(ask, dry_run=False)).items():
         if value:
             words += [f"--{name.replace('_', '-')}"] + ([] if value is True else [f"'{value}'" if " " in value else value])

@@ -18,6 +18,7 @@ from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
 from lab.model.outcome import Finding, Milestone, Status
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.model.suite import CaseRow, suite_status
 from lab.report.junit import junit_text
 from lab.report.markdown import cover_text
 from lab.report.reproduce import repro_text
@@ -37,6 +38,7 @@ class Ledger:
         self.builds: list[BuildRecord] = []
         self.jobs: list[JobResult] = []
         self.comparisons: list[Comparison] = []
+        self.tests: list[CaseRow] = []
         self.findings: list[Finding] = []
         self.stages: dict[str, float] = {}
         self.any = False
@@ -124,6 +126,7 @@ class Ledger:
             findings=tuple(self.findings),
             any_more=self.any,
             strict=self.strict,
+            tests=tuple(self.tests),
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)
@@ -143,7 +146,7 @@ class Ledger:
         if self.jobs and all(job.status is Status.SKIP for job in self.jobs):
             return Status.ERROR  # nothing was tested
         bad = any(fails(row, any_more=self.any, strict=self.strict) for row in self.comparisons)
-        return Status.FAIL if bad else Status.PASS
+        return Status.FAIL if bad else suite_status(self.tests, strict=self.strict)
 
     def _exit(self, status: Status, error: BaseException | None) -> int:
         if isinstance(error, KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,3 +56,11 @@ class CaseRow:
 def held(row: CaseRow, *, strict: bool = False) -> bool:
     """Whether the row makes the run fail; --strict holds FLAKY too."""
     return row.verdict in HELD or (strict and row.verdict is CaseVerdict.FLAKY)
+
+
+def suite_status(rows: Sequence[CaseRow], *, strict: bool = False) -> Status:
+    """What the rows make of a run. ERROR: nothing passed on either side, so nothing was tested; no rows at all are no tests."""
+    if any(held(row, strict=strict) for row in rows):
+        return Status.FAIL
+    nothing = rows and not any(Status.PASS in (*row.base, *row.patched) for row in rows)
+    return Status.ERROR if nothing else Status.PASS
