@@ -97,11 +97,11 @@ def ssh(session: Session, ask: Ask, name: str = "") -> int:
 
 
 @verb()
-def exec(session: Session, ask: Ask, name: str = "") -> int:
-    """`exec -- CMD`: words and exit status pass through unchanged."""
+def exec(session: Session, ask: Ask, name: str = "", push: str = "", pull: str = "") -> int:
+    """`exec -- CMD`: words and exit status pass through unchanged; --push FILE,... goes before, --pull PATH,... comes after."""
     from lab.campaign.keep import exec_verb
 
-    return exec_verb(name, session.rest)
+    return exec_verb(name, session.rest, push, pull)
 
 
 @verb()

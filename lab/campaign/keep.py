@@ -13,6 +13,7 @@ from lab.events import Note
 from lab.guest import kept
 from lab.guest.launch import BootPlan
 from lab.guest.qemu import host_root_argv
+from lab.guest.transfer import check_sources, check_wanted, named
 from lab.kernel.symbols import read_symbols
 from lab.model.outcome import Status
 from lab.model.run import Job
@@ -75,11 +76,12 @@ def ssh_verb(name: str) -> int:
     return interactive(kept.ssh_command(kept.find(name)))
 
 
-def exec_verb(name: str, words: Sequence[str]) -> int:
-    """Run words in the guest and hand their exit status back."""
+def exec_verb(name: str, words: Sequence[str], push: str = "", pull: str = "") -> int:
+    """Run words in the guest and hand their exit status back; files named in `push` go before, those in `pull` come after."""
     if not words:
         raise UsageError("exec needs a command", hint="./inv exec -- uname -r")
-    return kept.exec_words(kept.find(name), words)
+    sources, wanted = check_sources(named(push)), check_wanted(named(pull))
+    return kept.exec_words(kept.find(name), words, push=sources, pull=wanted)
 
 
 def console_verb(name: str) -> int:

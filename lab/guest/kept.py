@@ -16,12 +16,13 @@ from pathlib import Path
 from shlex import join
 
 from lab.deadline import Deadline
-from lab.errors import HostError, LabError, UsageError
+from lab.errors import GuestError, HostError, LabError, UsageError
 from lab.events import Emit, StageFinished, StageLine, StageStarted
 from lab.guest import attach, runtime
 from lab.guest.boot import ENDLESS_S
 from lab.guest.launch import PEER, BootPlan
 from lab.guest.ssh import USER, SshShell, connect
+from lab.guest.transfer import fetch, send
 from lab.model.machine import GuestSpec, Image
 from lab.model.outcome import Milestone
 from lab.model.wire import read_json
@@ -31,6 +32,7 @@ NEEDS = {"ssh": "openssh-client"}
 STATE, PLAN, FAILURE, KNOWN_HOSTS = "state.json", "plan", "failure", "known_hosts"
 STOP_S = 20.0
 CONNECT_S = 30.0
+TRANSFER_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -177,16 +179,30 @@ def shell(guest: Kept) -> Iterator[SshShell]:
         connection.close()
 
 
-def exec_words(guest: Kept, words: Sequence[str]) -> int:
-    """Run the words in the guest with our standard streams; its exit status."""
+def exec_words(guest: Kept, words: Sequence[str], *, push: Sequence[Path] = (), pull: Sequence[str] = ()) -> int:
+    """Run the words in the guest with our standard streams; its exit status.
+
+    `push` is copied into its working directory before, `pull` from there to ours afterwards, whatever the status. Raises
+    GuestError when that fails; after a command that failed itself, its status counts and the error is only told.
+    """
     with shell(guest) as connection:
-        return connection.stream(
+        if push:
+            send(connection, push, deadline=Deadline.after(TRANSFER_S))
+        status = connection.stream(
             join(words),
             deadline=Deadline.after(ENDLESS_S),
             read_stdin=lambda size: os.read(0, size),
             write_stdout=lambda data: _write(1, data),
             write_stderr=lambda data: _write(2, data),
         )
+        try:
+            for path in pull:
+                fetch(connection, path, Path.cwd(), deadline=Deadline.after(TRANSFER_S))
+        except GuestError as error:
+            if status == 0:
+                raise
+            _write(2, f"error: {error}\n".encode())
+    return status
 
 
 def _write(fd: int, data: bytes) -> None:

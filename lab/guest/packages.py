@@ -90,7 +90,9 @@ def resolve(wanted: Sequence[str], optional: Sequence[str], cache: Cache) -> Res
     if place := cache.find("packages", key):
         return read_json(place / "resolution.json", Resolution)
     have = _candidates(optional) if optional else set()
-    found = Resolution(_asked([*wanted, *sorted(have)]), tuple(name for name in optional if name not in have))
+    # in mmdebstrap's two steps, which can take another alternative than one step would
+    essential = [package.pinned for package in _asked(["?essential"])]
+    found = Resolution(_asked([*essential, *wanted, *sorted(have)]), tuple(name for name in optional if name not in have))
     place = cache.get_or_make("packages", key, lambda aside: write_json(aside / "resolution.json", found))
     return read_json(place / "resolution.json", Resolution)
 
@@ -140,7 +142,7 @@ def _apt(*words: str) -> str:
 
 def _asked(wanted: Sequence[str]) -> tuple[Package, ...]:
     try:
-        return parse_uris(_apt("apt-get", "--print-uris", "--yes", "install", "?essential", *wanted))
+        return parse_uris(_apt("apt-get", "--print-uris", "--yes", "install", *wanted))
     except CommandError as error:
         names = [one or other for one, other in MISSING.findall(error.output)]
         what = f"the archive has no {', '.join(names)}" if names else f"apt cannot resolve the image's packages:\n{error.message}"

@@ -91,7 +91,7 @@ class SshShell:
         """Stream the files under a host directory into `target`. Raises GuestError when the guest's tar fails."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            tar.add(directory, arcname=".", filter=_owned_by_root)
+            tar.add(directory, arcname=".", filter=owned_by_root)
         done = self.run(f"mkdir -p {quote(target)} && tar x -C {quote(target)}", deadline=deadline, stdin=packed.getvalue())
         if done.status != 0:
             raise GuestError(f"cannot copy {directory} to {target} on the guest: {done.stderr.strip()}")
@@ -150,7 +150,8 @@ def _check_host_key(transport: paramiko.Transport, image: Image) -> None:
         raise paramiko.SSHException("somebody else answers on the guest's port: its host key is not the image's")
 
 
-def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A filter for tarfile.add: nothing of the host's user, and no time the guest's clock has not reached."""
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     member.mtime = 0

@@ -132,3 +132,41 @@ def test_gdb_can_attach_before_the_guest_runs(tmp_path: Path, image: Image) -> N
 def test_a_guest_without_a_stub_says_so(tmp_path: Path, image: Image) -> None:
     with pytest.raises(UsageError, match="without a gdb stub"):
         kept.gdb_line(kept.keep(plain_plan(tmp_path, image), "dev", silent))
+
+
+# --- files in and out -----------------------------------------------------------------------------------------------------
+
+
+def test_files_are_there_before_the_command_and_come_back_after_it(
+    tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    guest = kept.keep(plain_plan(tmp_path, image), "dev", silent)
+    (tmp_path / "tree/below").mkdir(parents=True)
+    (tmp_path / "tree/below/data").write_bytes(bytes(range(256)) * 4096)
+    script = tmp_path / "it's a script"
+    lines = ("#!/bin/sh", "mkdir -p out", "cp tree/below/data out/", "ln -s data out/link", "echo hi >'a b'", "chmod 755 'a b'")
+    script.write_text("\n".join([*lines, "exit 5\n"]))
+    script.chmod(0o755)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    status = kept.exec_words(guest, ["./it's a script"], push=(script, tmp_path / "tree"), pull=("out", "./a b"))
+
+    assert (status, capfd.readouterr().err) == (5, "")
+    assert (tmp_path / "here/out/data").read_bytes() == (tmp_path / "tree/below/data").read_bytes()
+    assert (tmp_path / "here/out/link").readlink() == Path("data")
+    assert (tmp_path / "here/a b").read_text() == "hi\n"
+    assert os.access(tmp_path / "here/a b", os.X_OK)
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["a b", "out"]
+
+
+def test_what_cannot_come_back_is_an_error_unless_the_command_failed_already(
+    tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    guest = kept.keep(plain_plan(tmp_path, image), "dev", silent)
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(GuestError, match="cannot read no-such-file on the guest"):
+        kept.exec_words(guest, ["true"], pull=("no-such-file",))
+    assert kept.exec_words(guest, ["sh", "-c", "exit 3"], pull=("no-such-file",)) == 3
+    assert "cannot read no-such-file on the guest" in capfd.readouterr().err
