@@ -11,8 +11,19 @@ from lab.errors import PayloadError
 from lab.proc import CommandError, clean_environment, need, run
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
-NEEDS = {"gcc": "gcc", "make": "make", "/usr/include/stdio.h": "libc6-dev"}
-"""What this module compiles with (gcc only recommends the C library's headers), each with the Debian package that has it."""
+NEEDS = {
+    "gcc": "gcc",
+    "make": "make",
+    "/usr/include/stdio.h": "libc6-dev",
+    "clang": "clang",
+    "/usr/include/bpf/libbpf.h": "libbpf-dev",
+    "/usr/include/gelf.h": "libelf-dev",
+    "/usr/include/zlib.h": "zlib1g-dev",
+    "/usr/include/zstd.h": "libzstd-dev",
+}
+"""What this module compiles with (gcc only recommends the C library's headers), each with the Debian package that has it.
+clang makes BPF objects, which libbpf loads; its static library wants those of libelf, zlib and, on Debian 13, zstd."""
+BPF_SOURCES = "*.bpf.c"
 
 
 def compiler_id(cc: str = "gcc") -> str:
@@ -33,7 +44,8 @@ def shared_object(cache: Cache, source: Path, flags: Sequence[str], cc: str = "g
 
 def make_directory(cache: Cache, source: Path, include: Path, cc: str = "gcc") -> Path:
     """The payload directory `source` built by its Makefile (given OUT, INCLUDE, CC), in the cache. Raises PayloadError."""
-    key = digest(digest_files(source), digest_files(include), compiler_id(cc))
+    compilers = [compiler_id(cc), *([compiler_id("clang")] if any(source.glob(BPF_SOURCES)) else [])]
+    key = digest(digest_files(source), digest_files(include), *compilers)
 
     def fill(directory: Path) -> None:
         _compile(["make", "-s", "-C", source, f"OUT={directory}", f"INCLUDE={include}", f"CC={cc}"], source)
