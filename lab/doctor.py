@@ -37,6 +37,7 @@ ROOMS = (
     "lab.guest.launch",
     "lab.guest.network",
     "lab.guest.owner",
+    "lab.guest.paste",
     "lab.guest.qemu",
     "lab.guest.rootfs",
     "lab.guest.ssh",

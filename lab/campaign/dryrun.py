@@ -9,7 +9,7 @@ from lab.campaign.bench import payload_names
 from lab.campaign.hardware import asked
 from lab.campaign.plan import Ask, Side
 from lab.campaign.session import Lab
-from lab.guest.qemu import dry_run
+from lab.guest.paste import dry_run
 from lab.kernel.build import make_line
 from lab.kernel.tree import apply
 from lab.model.run import PayloadSpec

@@ -173,13 +173,6 @@ def gdb_stub(path: str) -> Words:
     return ("-gdb", f"unix:path={path},server=on,wait=off", "-S")
 
 
-def dry_run(spec: GuestSpec, accel: Accel, *, bzimage: Path, initrd: Path, root: Path | None = None, append: Words = ()) -> str:
-    """The line as a person would paste it; the console is on the terminal."""
-    log = Path("console.log")
-    argv = qemu_argv(spec, accel, bzimage=bzimage, initrd=initrd, console_log=log, wires=PASTED, root=root, append=append)
-    return quote(argv)
-
-
 def version() -> str:
     """`7.2.22` of `QEMU emulator version 7.2.22 (...)`. Raises HostError."""
     said = run([need(PROGRAM, "boot guests"), "--version"], deadline=Deadline.after(20)).stdout

@@ -96,12 +96,6 @@ def test_gdb_waits_on_a_socket() -> None:
     assert qemu.gdb_stub("/run/gdb") == ("-gdb", "unix:path=/run/gdb,server=on,wait=off", "-S")
 
 
-def test_the_dry_run_can_be_pasted() -> None:
-    text = qemu.dry_run(SINGLE, TCG, bzimage=Path("my bzImage"), initrd=Path("i"))
-    assert "'my bzImage'" in text
-    assert "fd=" not in text
-
-
 def test_a_command_on_the_hosts_root_needs_udev_and_a_shell_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     vng, udevadm = tmp_path / "vng", tmp_path / "udevadm"
