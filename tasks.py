@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    from lab.cli import BENCH, GUEST, KERNEL, PATCHES, Session, verb
+    from lab.cli import BENCH, GUEST, KERNEL, PATCHES, SUITE, Session, verb
 except ImportError as error:
     raise SystemExit(f"{error}: run ./inv, which installs what the lab needs") from error
 
@@ -188,6 +188,22 @@ def patchcheck(session: Session, ask: Ask) -> int:
     cases = patchcheck_cases(session.lab, ask)
     session.terminal.print_tables(patchcheck_tables(cases))
     return worst_code(cases)
+
+
+@verb(*SUITE, host=True)
+def kselftest(session: Session, ask: Ask, target: str, timeout: str = "") -> None:
+    """The tree's self-tests on base and patched: TARGET or TARGET:TEST, several by commas; `own`: those the series declares."""
+    from lab.campaign.kselftest import kselftest_lines, kselftest_verb
+
+    session.do(ask, lambda lab, own: kselftest_verb(lab, own, target, timeout), lambda *of: kselftest_lines(*of, target, timeout))
+
+
+@verb(*SUITE, host=True)
+def kunit(session: Session, ask: Ask, suite: str = "") -> None:
+    """The tree's KUnit suites on base and patched, kconfig kunit by default; --suite takes a glob, SUITE or SUITE.CASE."""
+    from lab.campaign.kunit import kunit_lines, kunit_verb
+
+    session.do(ask, lambda lab, own: kunit_verb(lab, own, suite), lambda *of: kunit_lines(*of, suite))
 
 
 @verb()

@@ -54,7 +54,7 @@ OPTIONS = {
     "accel": "kvm or tcg, instead of the proven one",
     "payload": "payloads, separated by commas; `all` for every one",
     "any": "exit 1 for any MORE, not only a material one",
-    "strict": "exit 1 for WOBBLE and INCONCLUSIVE too",
+    "strict": "exit 1 for WOBBLE, INCONCLUSIVE and FLAKY too",
     "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
 }
 BOOLEAN = ("dirty", "any", "strict", "dry_run")
@@ -62,6 +62,7 @@ PATCHES = ("series", "upto", "git", "range", "dirty", "dry_run")
 KERNEL = (*PATCHES, "kconfig", "kernel", "set", "cc")
 GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "share", "accel")
 BENCH = (*GUEST, "payload", "any", "strict")
+SUITE = (*GUEST, "strict")
 
 
 class Session:

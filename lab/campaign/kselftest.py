@@ -1,0 +1,151 @@
+"""The verb kselftest: the tree's self-tests, each side's own, on its own kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lab.campaign.dryrun import boot_lines, build_lines
+from lab.campaign.plan import Ask, Side
+from lab.campaign.rounds import Sided, judged, payload_name, with_log
+from lab.campaign.session import Lab
+from lab.campaign.settings import whole_number
+from lab.errors import UsageError
+from lab.events import Note
+from lab.kernel.selftests import ALL, RUNNER, Selftests, Want, build_selftests, make_lines, parse_wants
+from lab.kernel.tree import apply
+from lab.model.change import Build, Tree
+from lab.model.run import PayloadSpec
+from lab.model.suite import CaseRow
+from lab.proc import quote
+
+OWN = "own"
+"""The word for the self-tests that the series declares."""
+GUEST = "debian"
+DEFAULT_TIMEOUT_S, ENDLESS_S = 45, 3600
+"""What tools/testing/selftests/kselftest/runner.sh gives a test, and what we give one that its target does not limit."""
+EMULATED = 4
+"""How many times longer than on hardware a test may take on an emulated CPU."""
+SPARE_S = 120.0
+"""To send the tests and to say what they said."""
+
+
+def kselftest_verb(lab: Lab, ask: Ask, target: str, timeout: str = "") -> tuple[CaseRow, ...]:
+    """The tree's self-tests, each side's own, on its own kernel; what passed on the baseline must pass on the patched side."""
+    ask = _on_debian(lab, ask)
+    limit = whole_number("--timeout", timeout) if timeout else 0
+    base, patched = lab.sides(ask)
+    wants = wanted(lab, ask, target)
+    lab.announce(ask)
+    baseline = lab.build(ask, base)
+    kernels = ((base, baseline), (patched, lab.build(ask, patched, baseline)))
+    built = [_selftests(lab, ask, side, kernel, wants) for side, kernel in kernels]
+    check_known(wants, built)
+    sides = [
+        Sided(side, kernel, _payload(lab, ask, tests, side, limit), tests.tests)
+        for (side, kernel), tests in zip(kernels, built, strict=True)
+    ]
+    for note in lacking(built[-1], kernels[-1][1].config, wants):
+        lab.emit(Note(note))
+    return judged(lab, ask, sides, f"kselftest {target}" + (f" --timeout {timeout}" if timeout else ""))
+
+
+def kselftest_lines(lab: Lab, ask: Ask, target: str, timeout: str = "") -> Iterator[str]:
+    """What kselftest does, ready to paste."""
+    ask = _on_debian(lab, ask)
+    yield from build_lines(lab, ask)
+    wants = wanted(lab, ask, target)
+    for side in lab.sides(ask):
+        yield f"# the self-tests of {side.label}; VMLINUX is its kernel's"
+        yield from make_lines(_tree(lab, ask, side), wants, cache=lab.cache, cc=ask.cc or "gcc")
+    yield from boot_lines(lab, with_log(ask))
+    yield "# in the guest, where the tests were installed:"
+    yield quote(_runner_words(lab, ask, int(timeout or 0), [str(want) for want in wants]))
+
+
+def wanted(lab: Lab, ask: Ask, target: str) -> tuple[Want, ...]:
+    """TARGET[:TEST],... as wants; `own`: what the series declares. Raises UsageError."""
+    if ask.kernel:
+        raise UsageError("kselftest builds the tests of the kernel's tree, and --kernel has none", hint="--series or --git")
+    words = target
+    if target == OWN:
+        series = lab.sides(ask)[1].series[-1]
+        words = " ".join(series.selftests)
+        if not words:
+            raise UsageError(f"{series.name} declares no self-tests", hint=f"selftests = [...] in {series.directory}/series.toml")
+    if wants := parse_wants(words):
+        return wants
+    raise UsageError("kselftest wants TARGET or TARGET:TEST", hint="./inv kselftest net:reuseport_bpf,futex")
+
+
+def check_known(wants: Sequence[Want], built: Sequence[Selftests]) -> None:
+    """Raise UsageError for a test or target that neither side's tree has."""
+    known = [name for one in built for name in (*one.tests, *one.unbuilt)]
+    for want in wants:
+        names = [name for name in known if name.startswith(f"{want.target}:")]
+        if not names:
+            raise UsageError(
+                f"no self-tests `{want}` in either tree",
+                hint="a directory under tools/testing/selftests, e.g. net or net/af_unix",
+            )
+        missing = [test for test in want.tests if not {f"{want.target}:{test}", f"{want.target}:{ALL}"} & set(known)]
+        if missing:
+            raise UsageError(
+                f"{want.target} has no test {', '.join(missing)} in either tree", hint="TEST_PROGS and TEST_GEN_PROGS name them"
+            )
+
+
+def lacking(tests: Selftests, config: Path, wants: Sequence[Want]) -> Iterator[str]:
+    """What the targets' `config` files ask for and the kernel does not have: why tests may skip or fail on both sides."""
+    have = set(config.read_text(encoding="utf-8").splitlines())
+    for want in wants:
+        lost = [line for line in tests.options(want.target) if line not in have]
+        if lost:
+            shown = " ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
+            yield f"kselftest: the kernel lacks options that {want.target}/config asks for: {shown}; --set adds them"
+
+
+def _on_debian(lab: Lab, ask: Ask) -> Ask:
+    return ask if ask.guest or GUEST not in lab.settings.guest else replace(ask, guest=GUEST)
+
+
+def _tree(lab: Lab, ask: Ask, side: Side) -> Tree:
+    return apply(lab.source(ask), side.series, side.upto, lab.cache, lab.emit)
+
+
+def _selftests(lab: Lab, ask: Ask, side: Side, kernel: Build, wants: Sequence[Want]) -> Selftests:
+    made = build_selftests(_tree(lab, ask, side), wants, kernel, cache=lab.cache, emit=lab.emit, cc=ask.cc or "gcc")
+    for test, why in made.unbuilt.items():
+        lab.emit(Note(f"kselftest: {test} does not build on the {side.role} side: {why.splitlines()[0]}"))
+    return made
+
+
+def _factor(lab: Lab, ask: Ask, kconfig: str) -> int:
+    emulated = EMULATED if lab.accel(ask).name == "tcg" else 1
+    return round(emulated * lab.settings.budget.factor(kconfig))
+
+
+def _runner_words(lab: Lab, ask: Ask, limit: int, tests: Sequence[str]) -> tuple[str, ...]:
+    kconfig = ask.kconfig or lab.settings.default.kconfig
+    return ("sh", f"./{RUNNER.name}", "/dev/kmsg", str(_factor(lab, ask, kconfig)), str(limit), *tests)
+
+
+def _payload(lab: Lab, ask: Ask, tests: Selftests, side: Side, limit: int) -> PayloadSpec:
+    given = (
+        limit or (known if (known := tests.timeout(name.partition(":")[0])) is not None else DEFAULT_TIMEOUT_S)
+        for name in tests.tests
+    )
+    seconds = sum(each or ENDLESS_S for each in given) * (EMULATED if lab.accel(ask).name == "tcg" else 1)
+    return PayloadSpec(
+        name=payload_name(lab, "kselftest"),
+        summary=f"self-tests of {side.label}",
+        directory=tests.directory,
+        hash=tests.key,
+        command=_runner_words(lab, ask, limit, tests.tests),
+        metrics=(),
+        kind="kselftest",
+        timeout_s=seconds + SPARE_S,
+        instrument=False,
+        unbuilt=tests.unbuilt,
+    )
