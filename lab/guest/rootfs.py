@@ -173,7 +173,8 @@ def _run(argv: Sequence[str], aside: Path, emit: Emit) -> None:
     if status != 0:
         said = log.read_text(encoding="utf-8", errors="backslashreplace").splitlines()
         tail = "\n".join(f"    {text}" for text in said[-20:])
-        raise HostError(f"mmdebstrap does not make the image:\n{tail}", hint="apt-get update; ./inv doctor")
+        why = next((text for text in reversed(said) if text.startswith("E: ")), f"exit status {status}")
+        raise HostError(f"mmdebstrap does not make the image: {why}\n{tail}", hint="apt-get update; ./inv doctor")
 
 
 def installed(status: str) -> set[tuple[str, str]]:
