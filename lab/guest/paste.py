@@ -61,5 +61,6 @@ def _files(spec: GuestSpec) -> Iterator[str]:
 def _networked(spec: GuestSpec, first: Words, others: list[Words], way: Way) -> str:
     """One shell inside a namespace of its own: bridges and taps, the second guest, then the first in its place."""
     batch = ip_batch([nic.queues for nic in spec.nics], spec.hosts)
-    script = ["", "ip -batch - <<END", *batch, "END", *(f"{quote(argv)} &" for argv in others), 'exec "$@"', ""]
+    together = [*(f"{quote(argv)} &" for argv in others), '"$@" || :', "kill $!", "wait"] if others else ['exec "$@"']
+    script = ["", "ip -batch - <<END", *batch, "END", *together, ""]
     return quote([*way, "sh", "-ec", "\n".join(script), "sh", *first])

@@ -17,7 +17,7 @@ QEMU = """#!/bin/sh
 second=$(echo "$@" | grep -c logfile=peer)
 { echo "$@"; ls *.img; ip -brief link; ip -brief address show dev br0; } >said.$second 2>&1
 test -p told || exit 0
-if [ $second = 1 ]; then echo >told; else read -r _ <told; fi
+if [ $second = 1 ]; then echo $$ >told; exec sleep 60; else read -r pid <told; echo $pid >peer.pid; fi
 """
 
 
@@ -65,6 +65,7 @@ def test_the_lines_of_a_pair_make_its_network_and_disks(pasted: Path, way: Way) 
         ("nvme0-2.img", 3 << 20),
     ]
     assert (pasted / "peer").is_dir()
+    assert not Path("/proc", (pasted / "peer.pid").read_text().strip()).exists(), "the second ends with the first"
 
 
 def test_what_the_network_refuses_stops_the_paste(pasted: Path) -> None:
