@@ -72,7 +72,7 @@ def outcome(raw: Collected, cost_text: str | None, spec: PayloadSpec) -> Outcome
     if cost_text is None:
         notes.append("instructions were not counted: the guest is not in exact mode, or the payload wants no instrument")
     else:
-        counted = _counted(cost_text, samples)
+        counted = _counted(cost_text, samples, frozenset(metric.name for metric in spec.metrics if metric.waits))
         cases += counted.cases
         rows += counted.rows
         notes += counted.notes
@@ -139,7 +139,7 @@ def _by_plugin(metric: Metric) -> bool:
     return metric.kind == "exact" or metric.name.endswith(TOTAL)
 
 
-def _counted(text: str, samples: Samples) -> Outcome:
+def _counted(text: str, samples: Samples, waiting: frozenset[str]) -> Outcome:
     """The plugin's sections under the names the payload gave them, net of the empty one; each checked against the clock."""
     cost = parse_cost(text)
     problems = [*cost.problems, *_mismatches(cost.sections, samples.sections)]
@@ -150,9 +150,9 @@ def _counted(text: str, samples: Samples) -> Outcome:
     rows: list[Row] = []
     cases: list[Case] = []
     for name, section in named.items():
-        cases.append(_crosscheck(name, section, samples.of(f"clock.{name}")))
+        cases.append(_crosscheck(name, section, samples.of(f"clock.{name}"), waits=name in waiting))
         if name != EMPTY:
-            rows += _rows(name, section, empty)
+            rows += (_waiting_rows if name in waiting else _rows)(name, section, empty)
     note = f"net of {empty} instructions of an empty section ({len(named[EMPTY].laps)} laps)"
     return Outcome(tuple(cases), tuple(rows), (note, *_beside(named)))
 
@@ -177,44 +177,58 @@ def _rows(name: str, section: Section, empty: int) -> tuple[Row, Row]:
     return Row(name, "insn", "exact", laps), Row(name + TOTAL, "insn", "info", (total,))
 
 
-def _crosscheck(name: str, section: Section, clock: Sequence[float]) -> Case:
+def _waiting_rows(name: str, section: Section, empty: int) -> tuple[Row, Row]:
+    """The laps that went idle, and with them what interrupts and other tasks executed, lap by lap; both net."""
+    laps = [lap for lap in section.laps if lap.idle]
+    work = tuple(float(lap.work - empty) for lap in laps)
+    everything = tuple(float(lap.work + lap.beside - empty) for lap in laps)
+    return Row(name, "insn", "exact", work), Row(name + TOTAL, "insn", "info", everything)
+
+
+def _crosscheck(name: str, section: Section, clock: Sequence[float], *, waits: bool) -> Case:
     """Lap by lap, what was executed is what the guest's clock saw: instructions + REP steps - restarts after a fault.
 
-    The first lap also holds the start mark; a lap with idle time says nothing, since the clock runs on without instructions.
+    The first lap also holds the start mark. In idle time the clock runs on without instructions: such a lap is not above the
+    clock, which is all there is to check in an operation that always `waits`.
     """
     case = f"crosscheck {name}"
     if len(clock) != len(section.laps):
         return Case(case, Status.FAIL, f"{len(clock)} clock samples for {len(section.laps)} laps")
     laps = list(zip(section.laps, clock, strict=True))[1:]
     checked = sum(lap.idle == 0 for lap, _ in laps)
-    if not checked:
+    if not checked and not waits:
         return Case(case, Status.FAIL, "no lap can be checked: every one holds idle time")
     wrong = _disagreeing(laps)
     if wrong:
-        first = f"{wrong[0][0].clock} executed, {wrong[0][1]:g} by the clock"
-        return Case(case, Status.FAIL, f"{len(wrong)} of {checked} laps differ, the first: {first}")
-    return Case(case, Status.PASS, f"{checked} laps equal to the instruction")
+        first = f"{wrong[0][0].clock + wrong[0][0].idle} executed, {wrong[0][1]:g} by the clock"
+        return Case(case, Status.FAIL, f"{len(wrong)} of {len(laps)} laps differ, the first: {first}")
+    idle = f", {len(laps) - checked} with idle time not above the clock" if checked < len(laps) else ""
+    return Case(case, Status.PASS, f"{checked} laps equal to the instruction{idle}")
 
 
 def _disagreeing(laps: Sequence[tuple[Lap, float]]) -> list[tuple[Lap, float]]:
-    """The laps on which plugin and clock differ.
+    """The laps on which plugin and clock differ; one with idle time does when it executed more than the clock saw.
 
     The clock is read just after the mark, so an interrupt between the two is in this lap for the clock and in the next one for
     the plugin: a difference that the next lap takes back, and that its interrupts can hold, is none.
     """
-    wrong, ahead = [], 0.0
+    wrong, ahead, spare = [], 0.0, 0.0
     for number, (lap, seen) in enumerate(laps):
-        difference = seen - lap.clock + ahead
-        ahead = 0.0
-        if difference == 0 or lap.idle:
+        excess = seen - lap.clock - lap.idle + ahead
+        borrowed = min(spare, lap.beside)
+        ahead, spare = 0.0, max(excess, 0.0) if lap.idle else 0.0
+        if -borrowed <= excess <= (math.inf if lap.idle else 0):
             continue
-        if any(
-            0 < difference <= after.beside and said - after.clock == -difference for after, said in laps[number + 1 : number + 2]
-        ):
-            ahead = difference
+        if excess > 0 and any(_takes_back(after, said, excess) for after, said in laps[number + 1 : number + 2]):
+            ahead = excess
         else:
             wrong.append((lap, seen))
     return wrong
+
+
+def _takes_back(lap: Lap, seen: float, excess: float) -> bool:
+    left = seen - lap.clock - lap.idle + excess
+    return excess <= lap.beside and (left >= 0 if lap.idle else left == 0)
 
 
 def _beside(named: dict[str, Section]) -> Iterator[str]:

@@ -19,12 +19,14 @@ from lab.model.judgement import Metric
 from lab.model.run import PayloadSpec
 from lab.toml import read_toml, strict_keys
 
-NEEDS = BUILD_NEEDS
+NEEDS = {**BUILD_NEEDS, "/sbin/mke2fs": "e2fsprogs"}
+"""Makefiles of payloads make file systems too."""
 DECLARATION = "payload.toml"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*$")
 OPTION = re.compile(r"CONFIG_[A-Za-z0-9_]+=\S+$")
 TOTAL = ".total"
 """Suffix of the second headline of a counted metric: everything that was executed, idle excluded, per operation."""
+TOTAL_SUMMARY = "all that was executed, idle excluded, per operation"
 
 
 @strict_keys
@@ -110,6 +112,11 @@ def check_declaration(declared: Declaration, name: str, origin: str) -> None:
         problems += [f"leaks: there is no metric `{item}`" for item in declared.leaks if item not in names]
         twice = sorted({item for item in names if names.count(item) > 1})
         problems += [f"metrics: `{item}` is declared twice" for item in twice]
+    problems += [
+        f"metrics: `{metric.name}`: only an exact row waits"
+        for metric in declared.metrics
+        if metric.waits and metric.kind != "exact"
+    ]
     wild = [metric.name for metric in declared.metrics if not 0 <= metric.min_effect < 1]
     problems += [f"metrics: `{item}`: min_effect is not a fraction" for item in wild]
     if problems:
@@ -129,9 +136,7 @@ def expand(declared: Declaration) -> Iterator[Metric]:
                 row = Metric(**vars(replace(metric, name=metric.name.format(**dict(zip(keys, values, strict=True))))))
                 yield row
                 if declared.instrument and row.kind == "exact":
-                    yield replace(
-                        row, name=row.name + TOTAL, kind="info", summary="all that was executed, idle excluded, per operation"
-                    )
+                    yield replace(row, name=row.name + TOTAL, kind="info", summary=TOTAL_SUMMARY, waits=False)
 
 
 def _fields(name: str) -> frozenset[str]:

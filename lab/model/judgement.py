@@ -31,6 +31,8 @@ class Metric:
     better: Better = "less"
     min_effect: float = 0.005
     summary: str = ""
+    waits: bool = False
+    """Exact rows: the operation waits for a device. Laps in which the device was faster than the task are another operation."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from lab.deadline import Deadline
 from lab.measure.collect import Collected, _disagreeing, collect, outcome
-from lab.measure.cost import Lap
+from lab.measure.cost import TOTALS, Lap
 from lab.model.judgement import Metric
 from lab.model.outcome import Outcome, Status, worst
 from lab.model.ports import Completed
@@ -69,10 +69,77 @@ def lap(work: int, beside: int = 0, idle: int = 0) -> Lap:
         ([(lap(16), 15), (lap(16, beside=1), 18)], 2),  # the clock cannot lag
         ([(lap(16), 8832)], 1),
         ([(lap(16, idle=5), 99), (lap(16), 16)], 0),
+        ([(lap(16, idle=5), 21), (lap(16), 16)], 0),  # woken at once: no idle time beyond the instructions
+        ([(lap(16, idle=5), 20), (lap(16), 16)], 1),  # executed more than the clock saw
+        ([(lap(16, idle=5), 99), (lap(16, beside=50, idle=5), 21)], 0),  # the interrupt fell between the mark and the clock
+        ([(lap(16, idle=5), 99), (lap(16, beside=50), 16)], 0),
+        ([(lap(16, idle=5), 99), (lap(16), 15)], 1),  # no interrupt was there to be misplaced
+        ([(lap(16), 66), (lap(16, beside=50, idle=5), 21)], 0),
+        ([(lap(16), 66), (lap(16, beside=50, idle=5), 20)], 2),
     ],
 )
 def test_an_interrupt_between_mark_and_clock_is_in_the_next_lap(laps: list[tuple[Lap, float]], wrong: int) -> None:
     assert len(_disagreeing(laps)) == wrong
+
+
+WAITING = replace(SPEC, metrics=(Metric("read", "insn", "exact", waits=True), Metric("read.total", "insn", "info")))
+
+
+def device_read(laps: list[Lap], seen: list[int], spec: PayloadSpec = WAITING) -> Outcome:
+    """A boot in which `read` had these laps by the plugin and these by the clock."""
+    empty = [Lap(16, 0, 0, 0, 0, 0, 0)] * 2
+    said = ["KTAP version 1", "1..1"]
+    counted = ["lab-cost 1"]
+    for number, (name, part, clock) in enumerate((("empty", empty, [16, 16]), ("read", laps, seen))):
+        said += [f"# section {number} {name} laps {len(part)}", *(f"# sample clock.{name} {value} ns" for value in clock)]
+        totals = dict.fromkeys(TOTALS, 0) | {"task": sum(item.task for item in part), "idle": sum(item.idle for item in part)}
+        end = " ".join(f"{key} {value}" for key, value in totals.items())
+        counted += [
+            f"section {number}",
+            *("lap " + " ".join(map(str, item)) for item in part),
+            f"end {number} laps {len(part)} {end}",
+        ]
+    return outcome(Collected(0, "\n".join([*said, "ok 1 read", ""]), ""), "\n".join([*counted, ""]), spec)
+
+
+def test_a_row_that_waits_takes_the_laps_that_waited_with_their_interrupts() -> None:
+    early, waited = lap(3459, beside=1145), lap(5244, beside=2442, idle=300)
+
+    said = device_read([early, waited, early, waited], [4604, 90000, 4604, 7986])
+
+    assert status(said) is Status.PASS
+    assert [row.values for row in said.rows] == [(5228, 5228), (7670, 7670)]
+    assert "1 laps equal to the instruction, 2 with idle time not above the clock" in [case.detail for case in said.cases]
+
+
+def test_a_row_that_waits_may_wait_in_every_lap_and_says_so() -> None:
+    waited = lap(5244, beside=2442, idle=300)
+
+    said = device_read([waited] * 3, [90000] * 3)
+
+    assert status(said) is Status.PASS
+    assert "0 laps equal to the instruction, 2 with idle time not above the clock" in [case.detail for case in said.cases]
+
+
+@pytest.mark.parametrize(
+    ("laps", "seen", "complaint"),
+    [
+        ([lap(16)] * 3, [16] * 3, "read has no usable value"),
+        ([lap(5244, idle=300)] * 3, [90000, 90000, 5543], "1 of 2 laps differ, the first: 5544 executed, 5543 by the clock"),
+        ([lap(5244, idle=300), lap(16), lap(16)], [90000, 16, 17], "1 of 2 laps differ"),
+    ],
+)
+def test_a_row_that_waits_can_fail(laps: list[Lap], seen: list[int], complaint: str) -> None:
+    said = device_read(laps, seen)
+
+    assert status(said) is Status.FAIL
+    assert complaint in details(said)
+
+
+def test_idle_time_in_every_lap_of_a_row_that_does_not_wait_is_a_failure() -> None:
+    plain = replace(SPEC, metrics=(Metric("read", "insn", "exact"), Metric("read.total", "insn", "info")))
+
+    assert "every one holds idle time" in details(device_read([lap(5244, idle=300)] * 3, [90000] * 3, plain))
 
 
 def test_truncating_the_output_at_any_byte_never_passes() -> None:

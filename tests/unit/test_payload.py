@@ -9,7 +9,15 @@ import pytest
 
 from lab.cache import Cache
 from lab.errors import UsageError
-from lab.measure.payload import Declaration, check_declaration, expand, list_payloads, missing_options, read_payload
+from lab.measure.payload import (
+    Declaration,
+    DeclaredMetric,
+    check_declaration,
+    expand,
+    list_payloads,
+    missing_options,
+    read_payload,
+)
 from lab.model.run import PayloadSpec
 from lab.toml import parse_toml
 
@@ -69,6 +77,7 @@ def test_every_declaration_here_is_good(name: str) -> None:
         ({"metrics": ()}, "a bench declares at least one"),
         ({"options": ("UNIX=y",)}, "`UNIX=y` is not CONFIG_NAME=value"),
         ({"timeout_s": 0.0}, "timeout_s: 0"),
+        ({"metrics": (DeclaredMetric("x", "bios", "count", waits=True),)}, "`x`: only an exact row waits"),
         ({"variants": {"transport": ("udp",)}}, "not under [variants]: 'size'"),
         ({"variants": {"transport": ("udp", "udp"), "size": ("64",)}}, "`udp.64` is declared twice"),
     ],

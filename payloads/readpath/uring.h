@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* One read at a time through io_uring, with system calls alone. Layout of the rings: linux/io_uring.h, io_uring_setup(2). */
+#ifndef URING_H
+#define URING_H
+
+#include <linux/io_uring.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+struct uring {
+	int fd;
+	uint32_t *sq_tail, *sq_mask, *cq_head, *cq_tail, *cq_mask;
+	struct io_uring_sqe *sqes;
+	struct io_uring_cqe *cqes;
+};
+
+/* `buffer` is registered as fixed buffer 0. Returns false with errno set. */
+static bool uring_open(struct uring *uring, unsigned int flags, void *buffer, size_t size)
+{
+	struct io_uring_params params = { .flags = flags };
+	struct iovec fixed = { buffer, size };
+	uint32_t *array;
+	size_t bytes;
+	char *rings;
+
+	uring->fd = syscall(SYS_io_uring_setup, 4, &params);
+	if (uring->fd < 0)
+		return false;
+	if (!(params.features & IORING_FEAT_SINGLE_MMAP)) {
+		errno = ENOTSUP;
+		return false;
+	}
+	bytes = params.cq_off.cqes + params.cq_entries * sizeof(*uring->cqes);
+	rings = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, uring->fd, IORING_OFF_SQ_RING);
+	uring->sqes = mmap(NULL, params.sq_entries * sizeof(*uring->sqes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			   uring->fd, IORING_OFF_SQES);
+	if (rings == MAP_FAILED || uring->sqes == MAP_FAILED)
+		return false;
+	uring->sq_tail = (uint32_t *)(rings + params.sq_off.tail);
+	uring->sq_mask = (uint32_t *)(rings + params.sq_off.ring_mask);
+	uring->cq_head = (uint32_t *)(rings + params.cq_off.head);
+	uring->cq_tail = (uint32_t *)(rings + params.cq_off.tail);
+	uring->cq_mask = (uint32_t *)(rings + params.cq_off.ring_mask);
+	uring->cqes = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
+	array = (uint32_t *)(rings + params.sq_off.array);
+	for (uint32_t i = 0; i < params.sq_entries; i++)
+		array[i] = i;
+	return !syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_BUFFERS, &fixed, 1);
+}
+
+static void uring_queue(struct uring *uring, bool fixed, int fd, void *buffer, size_t size, off_t offset)
+{
+	uint32_t tail = *uring->sq_tail;
+
+	uring->sqes[tail & *uring->sq_mask] = (struct io_uring_sqe){
+		.opcode = fixed ? IORING_OP_READ_FIXED : IORING_OP_READ,
+		.fd = fd, .off = offset, .addr = (uintptr_t)buffer, .len = size,
+	};
+	__atomic_store_n(uring->sq_tail, tail + 1, __ATOMIC_RELEASE);
+}
+
+static bool uring_enter(struct uring *uring, unsigned int submit, unsigned int wait)
+{
+	unsigned int flags = wait ? IORING_ENTER_GETEVENTS : 0;
+
+	return syscall(SYS_io_uring_enter, uring->fd, submit, wait, flags, NULL, 0) == (long)submit;
+}
+
+/* What the read returned, or -EAGAIN when there is no completion. */
+static int uring_result(struct uring *uring)
+{
+	uint32_t head = *uring->cq_head;
+	int result;
+
+	if (head == __atomic_load_n(uring->cq_tail, __ATOMIC_ACQUIRE))
+		return -EAGAIN;
+	result = uring->cqes[head & *uring->cq_mask].res;
+	__atomic_store_n(uring->cq_head, head + 1, __ATOMIC_RELEASE);
+	return result;
+}
+
+#endif
