@@ -27,7 +27,7 @@ SILENT_S = 120.0
 CUT_S = 3.0
 """Host seconds in which a guest that cut the connection is expected to show why."""
 ASK_S = 20.0
-DIAGNOSIS_S = 60.0
+DIAGNOSIS_S = 70.0
 ENDLESS_S = 1e9
 KMSG_END = "lab: end of the log"
 FORWARD = re.compile(r"HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b")
@@ -74,7 +74,7 @@ class Guest:
         # twice: sed reads one line ahead
         mark = f"echo '{KMSG_END}' >/dev/kmsg"
         script = f"{mark} && {mark} && sed '/{KMSG_END}$/q' /dev/kmsg && cat /proc/sys/kernel/tainted /proc/sys/kernel/printk"
-        done = self.shell.run(script, deadline=Deadline.after(max(ASK_S, self._plan.stall_budget_s)))
+        done = self.shell.run(script, deadline=Deadline.after(max(ASK_S, self._plan.busy_s)))
         return self._remains.findings(done, KMSG_END)
 
     @contextmanager
@@ -123,12 +123,12 @@ class Guest:
         return GuestError(what, log=self.console, finding=Finding("timeout", what, "timeout:", detail=found.detail, fatal=False))
 
     def _silent_pace(self) -> Pace:
-        return Pace(self._plan.stall_budget_s, SILENT_S, ends=False)
+        return Pace(self._plan.busy_s, SILENT_S, ends=False)
 
     def boot(self, emit: Emit) -> None:
         """Wait until a command runs. Raises GuestError, BootTimeout, LostGuest."""
         deadline = Deadline.after(ENDLESS_S if self._plan.gdb else self._plan.boot_budget_s)
-        self.watch.expect(None if self._plan.gdb else Pace(self._plan.stall_budget_s, IDLE_S))
+        self.watch.expect(None if self._plan.gdb else Pace(self._plan.busy_s, IDLE_S))
         for name in ("kernel", "init", "ready"):
             if not self.watch.wait(name, deadline):
                 raise self._late()

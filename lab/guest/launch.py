@@ -13,7 +13,7 @@ from typing import IO
 from lab.errors import HostError
 from lab.guest.devices import Backing, inherited
 from lab.guest.network import Network, private_network
-from lab.guest.qemu import Wires, qemu_argv
+from lab.guest.qemu import Wires, qemu_argv, uses_kvm
 from lab.guest.runtime import CONSOLE, GDB, scratch
 from lab.guest.watch import Watch
 from lab.model.machine import Accel, GuestSpec, Image, Instrument, Nvme
@@ -37,7 +37,7 @@ class BootPlan:
     symbols: Symbols
     instrument: Instrument | None = None
     stall_budget_s: float = 60.0
-    """QEMU's own CPU seconds without a sign of progress."""
+    """QEMU's own CPU seconds without a sign of progress, on one CPU."""
     boot_budget_s: float = 180.0
     """Host seconds until an SSH command works, the last resort."""
     append: tuple[str, ...] = ()
@@ -49,6 +49,12 @@ class BootPlan:
     """What its NICs hang on; None: a network of its own, if it has NICs."""
     host: int = 1
     """Which guest of the network this is; 2: the second of a pair."""
+
+    @property
+    def busy_s(self) -> float:
+        """The same on all CPUs that run at a time: one under TCG, as many as there are elsewhere."""
+        at_once = self.spec.cpus if self.spec.mode == "emulated" or uses_kvm(self.spec, self.accel) else 1
+        return self.stall_budget_s * at_once
 
     @property
     def console(self) -> Path:

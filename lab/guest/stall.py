@@ -16,6 +16,7 @@ from lab.model.ports import Symbols
 
 SAMPLES = 5
 SAMPLE_GAP_S = 0.2
+"""For each CPU: one thread of TCG runs them in turn, 0.1 s each, and a CPU that did not run between samples looks stuck."""
 IDLE_SHARE = 0.05
 """A guest that takes less of a CPU than this, and would not have got more, sleeps."""
 INTERRUPT_FLAG = 0x200
@@ -187,7 +188,7 @@ async def diagnose(probe: Probe, symbols: Symbols, *, passive: bool = False) -> 
     seen: list[list[CpuState]] = []
     for _ in range(SAMPLES):
         seen.append(parse_registers(await probe.monitor("info registers -a")))
-        await asyncio.sleep(SAMPLE_GAP_S)
+        await asyncio.sleep(SAMPLE_GAP_S * len(seen[-1]))
     for states in zip(*seen, strict=False):
         if all(state.deaf for state in states) and probe.heard() == heard:
             return await _deaf_cpu(probe, symbols, states)
@@ -200,8 +201,9 @@ async def diagnose(probe: Probe, symbols: Symbols, *, passive: bool = False) -> 
     tasks = parse_tasks(blocked)
     if stuck := [task for task in tasks if task.state == "D"]:
         return _blocked(stuck)
-    if busy and all(state.level == 0 for state in busy[0]):
-        return await _spinning(probe, symbols, busy[0])
+    for states in busy:
+        if all(state.level == 0 for state in states):
+            return await _spinning(probe, symbols, states)
     return await _not_ready(probe, busy=bool(busy))
 
 

@@ -31,7 +31,7 @@ PANIC_GRACE_S, OOPS_GRACE_S = 10.0, 20.0
 DOOM = {b"Kernel panic - not syncing": ("panic", PANIC_GRACE_S), b"Oops: ": ("oops", OOPS_GRACE_S)}
 DRAIN_S, GROWTH_S = 2.0, 0.02
 LAST_LINES = 20
-LOOK_S = 50.0
+LOOK_S = 60.0
 
 
 @dataclass(frozen=True)

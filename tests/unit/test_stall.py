@@ -144,6 +144,26 @@ def test_a_loop_with_interrupts_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "w" not in probe.asked, "a deaf CPU hears no sysrq"
 
 
+def test_the_second_cpu_of_a_guest_is_looked_at_like_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    second = SPINNING.format(flags="046").replace("CPU#0", "CPU#1")
+    assert seen(FakeProbe(IDLE + second), monkeypatch).title == "CPU 1 spins in fake_spin() with interrupts off"
+    user = IDLE.replace("HLT=1", "HLT=0").replace("CPL=0", "CPL=3")
+    spinning = FakeProbe(user + second.replace("046", "246"), {"w": EMPTY})
+    assert seen(spinning, monkeypatch).title == "CPU 1 spins in fake_spin() with interrupts on"
+
+
+def test_between_looks_each_cpu_gets_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    gaps: list[float] = []
+
+    async def slept(seconds: float) -> None:
+        gaps.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", slept)
+    cpus = "".join(IDLE.replace("CPU#0", f"CPU#{number}") for number in range(8))
+    asyncio.run(diagnose(FakeProbe(cpus), FakeSymbols(), passive=True))
+    assert gaps == [8 * stall.SAMPLE_GAP_S] * stall.SAMPLES
+
+
 def test_a_console_that_talks_is_not_deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen(FakeProbe(SPINNING.format(flags="046"), talks=True), monkeypatch).shape != "irqs-off"
 
