@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.model.judgement import Comparison, Verdict, fails
 from lab.model.outcome import Finding, RowKind, Status
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.report import suites
 
 LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, Verdict.FEWER, Verdict.IMPROVED)
 """Verdicts whose values by boot are shown, costs first."""
@@ -127,11 +129,11 @@ def side(item: JobResult | BuildRecord) -> str:
 
 
 def asked_and_found(job: JobResult) -> list[tuple[str, str, str]]:
-    """What was asked of the guest and what was found, a row a case whose detail is `asked A, found B`."""
+    """What was asked of the guest and what was found, a row a case whose detail is `asked A, found B` (or `; found`)."""
     rows = []
     for case in job.cases:
-        asked, _, found = case.detail.removeprefix("asked ").partition(", found ")
-        rows.append((case.name.removeprefix("guest."), asked, found))
+        asked, found = (re.split("[,;] found ", case.detail.removeprefix("asked "), maxsplit=1) + [""])[:2]
+        rows.append((case.name.replace("guest.", ""), asked, found))
     return rows
 
 
@@ -174,6 +176,10 @@ def _judged(results: Results) -> str:
     rows = results.comparisons
     skipped = sum(job.status is Status.SKIP for job in results.jobs)
     tail = f"; {_counted(skipped, 'boot')} skipped" if skipped else ""
+    if results.tests:
+        tail = f"{tail}; {suites.sentence(results)}"
+    if results.tests and not rows:
+        return tail.removeprefix("; ")
     if not rows:
         done = _counted(len(results.jobs), "boot") if results.jobs else _counted(len(results.builds), "kernel")
         return f"{done} good, nothing was compared{tail}"

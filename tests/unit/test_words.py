@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from report_samples import COSTLY, EQUAL, FEWER, MORE, WOBBLE, failing, job, results
 
 from lab.model.judgement import Verdict, fails
-from lab.model.outcome import Status
+from lab.model.outcome import Case, Status
 from lab.report import words
 
 
@@ -101,3 +101,17 @@ def test_what_fails_a_run(verdict: Verdict, *, material: bool, plain: bool, any_
     row = replace(EQUAL, verdict=verdict, material=material)
 
     assert (fails(row), fails(row, any_more=True), fails(row, strict=True)) == (plain, any_more, strict)
+
+
+def test_asked_and_found_are_told_apart_however_they_are_joined() -> None:
+    cases = (
+        Case("guest.cpus", Status.PASS, "asked 4, found 4"),
+        Case("peer.guest.net.eth1", Status.PASS, "asked 8 queue pairs; found 8, each with traffic"),
+        Case("guest.ktap", Status.FAIL, "no KTAP output"),
+    )
+
+    assert words.asked_and_found(replace(job(payload=""), cases=cases)) == [
+        ("cpus", "4", "4"),
+        ("peer.net.eth1", "8 queue pairs", "8, each with traffic"),
+        ("ktap", "no KTAP output", ""),
+    ]
