@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lab.formats.ktap import RESULT, parse_ktap
+from lab.formats.ktap import PLAN, RESULT, parse_ktap
 from lab.model.outcome import Case, Status
 
 SKIP, TIMEOUT, NOT_EXECUTABLE, NOT_FOUND = 4, 124, 126, 127
@@ -82,16 +82,24 @@ def cases_of(test: Program) -> tuple[Case, ...]:
 
 
 def _whole(test: Program, subs: Sequence[Case]) -> Case:
-    """The verdict of the exit status, as the kernel's runner gives it, with the reason."""
+    """The verdict of the exit status, as the kernel's runner gives it; a program that keeps results back has not passed."""
     if test.skip:
         return Case(test.name, Status.SKIP, test.skip)
     if test.status == 0:
-        return Case(test.name, Status.PASS)
+        lost = _lost(test.lines)
+        return Case(test.name, Status.FAIL, f"exit=0, but {lost}") if lost else Case(test.name, Status.PASS)
     if test.status == SKIP:
         return Case(test.name, Status.SKIP, _why_skipped(test.lines))
     if lack := _lacking(test):
         return Case(test.name, Status.SKIP, lack)
     return Case(test.name, Status.FAIL, _why_failed(test, subs))
+
+
+def _lost(lines: Sequence[str]) -> str:
+    """What the plans of a program promise and its results do not keep; some print several documents one after the other."""
+    planned = sum(int(match["count"]) for line in lines if (match := PLAN.match(line)))
+    given = sum(RESULT.match(line) is not None for line in lines)
+    return f"it planned {planned} results and gave {given}" if given < planned else ""
 
 
 def _why_failed(test: Program, subs: Sequence[Case]) -> str:

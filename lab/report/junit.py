@@ -16,7 +16,9 @@ from junit_xml import TestCase, TestSuite, to_xml_report_string
 from lab.model.judgement import Comparison, Verdict, fails
 from lab.model.outcome import Case, Finding, Status
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.model.suite import CaseRow, CaseVerdict, held
 from lab.report import words
+from lab.report.suites import reason
 
 NOT_XML = re.compile("[^\t\n\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufdcf\ufde0-\ufffd\U00010000-\U0001fffd]")
 """What XML 1.0 forbids or junit-xml drops without a word, and all planes that hold no text."""
@@ -33,6 +35,8 @@ def junit_text(results: Results) -> str:
         suites[_suite(job.payload, job.kconfig, job.guest)] += _job(job)
     for row in results.comparisons:
         suites[_suite(row.payload, row.kconfig, row.guest)].append(_comparison(row, results))
+    for test in results.tests:
+        suites[_suite(test.suite, test.kconfig, test.guest)].append(_compared(test, results))
     suites["lab"].append(_run(results))
     properties = _properties(results)
     ordered = [
@@ -91,6 +95,18 @@ def _comparison(row: Comparison, results: Results) -> TestCase:
         case.add_failure_info(_title(title, row.verdict), _clean(text), row.verdict)
     elif row.verdict in (Verdict.WOBBLE, Verdict.INCONCLUSIVE):
         case.add_skipped_info(_title(title, row.verdict), _clean(text))
+    return case
+
+
+def _compared(row: CaseRow, results: Results) -> TestCase:
+    """One of the kernel's own tests on both sides; what is neither a plain pass nor held against the series is a skip."""
+    by_boot = (",".join(side) or "none" for side in (row.base, row.patched))
+    text = "{}: baseline {}, patched {}".format(row.verdict, *by_boot) + (f"\n{row.note}" if row.note else "")
+    case = _case(_suite(row.suite, row.kconfig, row.guest), f"{row.b} against {row.a}: {row.test}", stdout=text)
+    if held(row, strict=results.strict):
+        case.add_failure_info(_title(f"{row.verdict}: {reason(row)}", row.verdict), _clean(text), row.verdict)
+    elif row.verdict not in (CaseVerdict.PASS, CaseVerdict.NEW, CaseVerdict.FIXED):
+        case.add_skipped_info(_title(f"{row.verdict}: {reason(row)}", row.verdict), _clean(text))
     return case
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Status
 from lab.model.run import Results
-from lab.report import words
+from lab.report import suites, words
 from lab.report.words import Block
 
 COLUMNS = 75
@@ -26,6 +26,10 @@ def cover_text(results: Results) -> str:
     parts = [_wrap(words.sentence(results)), _facts(results)]
     for block in words.blocks(results):
         parts += [_heading(results, block), _table(block), _notes(block)]
+    for tests in suites.tables(results):
+        notes = "\n".join(_wrap(f"- {_plain(note)}", "  ") for note in tests.notes)
+        cells = [[_plain(cell) for cell in line] for line in (suites.COLUMNS, *tests.lines)]
+        parts += [f"### {_plain(tests.suite)}\n\n{_wrap(_plain(tests.head))}", _aligned(cells, numbers=False), notes]
     parts += _meanings(results)
     if failures := _failures(results):
         parts.append(failures)
@@ -66,9 +70,11 @@ def _table(block: Block) -> str:
     return _aligned([head, *cells])
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> str:
+def _aligned(table: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    text = range(len(widths))[:: len(widths) - 1]  # the first and the last column hold words, the others numbers
+    text = range(len(widths))[
+        :: len(widths) - 1 if numbers else 1
+    ]  # the first and the last column hold words, the others numbers
     lines = []
     for line in table:
         cells = (

@@ -22,7 +22,7 @@ from lab.events import Event
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status
 from lab.model.run import BuildRecord, JobResult, Results
-from lab.report import words
+from lab.report import suites, words
 from lab.report.progress import JobState, Line, Progress, Stage
 from lab.report.words import Block, duration, printable
 
@@ -96,6 +96,7 @@ class Terminal:
             self.print_tables([_builds(results.builds)])
         for block in words.blocks(results):
             self._print_block(results, block)
+        self._print_tests(results)
         for job in results.jobs:
             if not job.payload and job.milestones and job.status is Status.PASS:
                 self.print_tables([(f"guest {job.guest}", ("what", "asked", "found"), words.asked_and_found(job))])
@@ -132,6 +133,12 @@ class Terminal:
         for row in words.loud(block.rows):
             by_boot = f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}"
             self._say(textwrap.fill(by_boot, PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+
+    def _print_tests(self, results: Results) -> None:
+        for table in suites.tables(results):
+            self.print_tables([(table.head, suites.COLUMNS, table.lines)])
+            for note in table.notes:
+                self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
 
     def _print_failures(self, alike: Sequence[JobResult]) -> None:
         job = alike[0]
