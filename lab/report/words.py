@@ -132,7 +132,7 @@ def asked_and_found(job: JobResult) -> list[tuple[str, str, str]]:
     """What was asked of the guest and what was found, a row a case whose detail is `asked A, found B` (or `; found`)."""
     rows = []
     for case in job.cases:
-        asked, found = (re.split("[,;] found ", case.detail.removeprefix("asked "), maxsplit=1) + [""])[:2]
+        asked, found = [*re.split("[,;] found ", case.detail.removeprefix("asked "), maxsplit=1), ""][:2]
         rows.append((case.name.replace("guest.", ""), asked, found))
     return rows
 
