@@ -30,10 +30,13 @@ def _nvme(spec: GuestSpec) -> list[str]:
 
 
 def _isolation(cmdline: tuple[str, ...]) -> list[str]:
-    """isolcpus without its flags; nohz_full and irqaffinity as they are."""
+    """isolcpus by its flags (Documentation/admin-guide/kernel-parameters.txt); nohz_full and irqaffinity as they are."""
     given = dict(word.split("=", 1) for word in cmdline if "=" in word)
-    cpus = ",".join(part for part in given.get("isolcpus", "").split(",") if part and part[0].isdigit())
-    words = [f"isolated={cpus}"] if cpus else []
+    parts = [part for part in given.get("isolcpus", "").split(",") if part]
+    cpus = ",".join(part for part in parts if part[0].isdigit())
+    flags = [part for part in parts if not part[0].isdigit()] or ["domain"]
+    words = [f"isolated={cpus}"] if cpus and "domain" in flags else []
+    words += [f"managed_irq={cpus}"] if cpus and "managed_irq" in flags else []
     return words + [f"{name}={given[name]}" for name in ("nohz_full", "irqaffinity") if given.get(name)]
 
 

@@ -11,6 +11,8 @@ HEADER = re.compile(r"(?:KTAP version 1|TAP version 1[34])$")
 PLAN = re.compile(r"1\.\.(?P<count>\d+)(?:\s*#\s*SKIP\s*(?P<reason>.*))?$", re.IGNORECASE)
 RESULT = re.compile(r"(?P<bad>not )?ok\b(?:\s+(?P<number>\d+))?(?:\s+-)?\s*(?P<rest>.*)$")
 DIRECTIVE = re.compile(r"(?P<name>.*?)\s*(?<!\\)#\s*(?P<word>SKIP|TODO|XFAIL|TIMEOUT|ERROR)\b:?\s*(?P<text>.*)$", re.IGNORECASE)
+DATA = re.compile(r"(?P<name>\S.*?)\s+#\s+(?P<text>\S.*)$")
+"""Diagnostic data of a result that has no directive (ktap.rst, "Test case result lines")."""
 EXCUSED = ("SKIP", "XFAIL", "TODO")
 """Directives under which `not ok` is no failure: the test did not apply, or is known to fail."""
 
@@ -141,12 +143,12 @@ class _Reader:
 
 
 def result_case(match: re.Match[str]) -> Case:
-    """One result line as a case; a directive it does not know is part of the name."""
+    """One result line as a case; what stands behind a `#` and is no directive is its detail."""
     rest, bad = match["rest"].strip(), match["bad"] is not None
-    directive = DIRECTIVE.match(rest)
-    name = (directive["name"] if directive else rest).strip() or f"test {match['number'] or '?'}"
+    directive, data = DIRECTIVE.match(rest), DATA.match(rest)
+    name = (directive["name"] if directive else data["name"] if data else rest).strip() or f"test {match['number'] or '?'}"
     if directive is None:
-        return Case(name, Status.FAIL if bad else Status.PASS)
+        return Case(name, Status.FAIL if bad else Status.PASS, data["text"] if data else "")
     word, text = directive["word"].upper(), directive["text"]
     if word == "SKIP" or (bad and word in EXCUSED):
         return Case(name, Status.SKIP, text or word)

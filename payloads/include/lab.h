@@ -66,6 +66,21 @@ static inline void lab_result(bool good, const char *name)
 	fflush(stdout);
 }
 
+/* As lab_result(), with what was found as the case's detail; it must not start with a KTAP directive such as SKIP. */
+__attribute__((format(printf, 3, 4)))
+static inline void lab_found(bool good, const char *name, const char *format, ...)
+{
+	va_list args;
+
+	lab_failed += !good;
+	printf("%sok %d %s # ", good ? "" : "not ", ++lab_case, name);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
 /* A case that cannot be tried here, or a row that cannot be measured: `name` and the reason. */
 __attribute__((format(printf, 2, 3)))
 static inline void lab_skip(const char *name, const char *format, ...)

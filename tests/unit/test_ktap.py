@@ -78,12 +78,29 @@ def test_kselftest_directives() -> None:
         ("not ok 1 a # XFAIL known", Status.SKIP),
         ("ok 1 a # ERROR could not start", Status.FAIL),
         ("ok 1 a # TIMEOUT", Status.FAIL),
-        ("ok 1 a # the comment is part of the name", Status.PASS),
+        ("ok 1 a # the rest is its detail", Status.PASS),
         ("not ok 1 - a", Status.FAIL),
     ],
 )
 def test_directives(line: str, status: Status) -> None:
     assert statuses(f"KTAP version 1\n1..1\n{line}\n") == [status]
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "detail"),
+    [
+        ("not ok 1 net.eth1 # asked 8 queue pairs, found 4", "net.eth1", "asked 8 queue pairs, found 4"),
+        ("ok 1 selftests: net: tls # exit=0", "selftests: net: tls", "exit=0"),
+        ("ok 1 - a # asked # found", "a", "asked # found"),
+        ("ok 1 issue #3", "issue #3", ""),
+        ("ok 1 # 3", "# 3", ""),
+        ("ok 1 a #", "a #", ""),
+    ],
+)
+def test_what_stands_behind_a_result_is_its_detail(line: str, name: str, detail: str) -> None:
+    (case,) = parse_ktap(f"KTAP version 1\n1..1\n{line}\n").cases
+
+    assert (case.name, case.detail) == (name, detail)
 
 
 @pytest.mark.parametrize(
