@@ -18,6 +18,7 @@ from lab.cache import Cache
 from lab.deadline import Deadline
 from lab.errors import HostError
 from lab.events import silent
+from lab.guest.network import tap_refusal
 from lab.model.machine import Accel
 from lab.proc import CommandError, contained, run, spawn
 
@@ -181,7 +182,7 @@ def check(needs: Mapping[str, str], cache: Cache, accel: Accel | None) -> tuple[
     """Everything there is to say about this host, programs first."""
     here = distribution()
     programs = [_program(name, package, here) for name, package in sorted(needs.items())]
-    return (*programs, _python(), _distribution(here), *_devices(), _namespaces(), _disk(cache), _accelerator(accel))
+    return (*programs, _python(), _distribution(here), _kvm(), _taps(), _namespaces(), _disk(cache), _accelerator(accel))
 
 
 def distribution(text: str | None = None) -> Distribution:
@@ -244,10 +245,10 @@ def _distribution(here: Distribution) -> Check:
     return Check("distribution", here.name, True, "" if here.packages else "packages are named for Debian 12 and 13 only")
 
 
-def _devices() -> list[Check]:
-    """Neither is a must: without KVM there is exact mode, without tap there is one queue."""
-    uses = {"/dev/kvm": "opens, which proves nothing: see accelerator", "/dev/net/tun": "opens: multi-queue guests can have taps"}
-    return [Check(path, use if _opens(path) else "does not open; not needed for exact mode", True) for path, use in uses.items()]
+def _kvm() -> Check:
+    """No must: without KVM there is exact mode."""
+    use = "opens, which proves nothing: see accelerator" if _opens("/dev/kvm") else "does not open; not needed for exact mode"
+    return Check("/dev/kvm", use, True)
 
 
 def _opens(path: str) -> bool:
@@ -256,6 +257,17 @@ def _opens(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _taps() -> Check:
+    """No must either; tried, since neither a device that opens nor a user's rights tell."""
+    try:
+        refusal = tap_refusal()
+    except HostError as error:
+        refusal = error.message
+    if not refusal:
+        return Check("taps", "a tap of two queues was made", True)
+    return Check("taps", refusal[:100], True, "root, or user namespaces: guests with several queues have one each until then")
 
 
 def _namespaces() -> Check:

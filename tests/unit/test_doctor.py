@@ -135,6 +135,22 @@ def test_the_accelerators_evidence_is_shown(tmp_path: Path) -> None:
     assert not found(check({}, Cache(tmp_path), None), "accelerator").ok
 
 
+@pytest.mark.parametrize("refusal", ["", "no taps, so one queue a NIC: unshare: unshare failed: Operation not permitted"])
+def test_whether_taps_can_be_made_is_tried_and_told(refusal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "tap_refusal", lambda: refusal)
+    seen = found(check({}, Cache(tmp_path), ACCEL), "taps")
+    assert seen.ok, "guests of one queue are good without"
+    assert (seen.found, bool(seen.remedy)) == (refusal or "a tap of two queues was made", bool(refusal))
+
+
+def test_taps_without_ip_are_no_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> str:
+        raise HostError("`ip` is not on the PATH")
+
+    monkeypatch.setattr(doctor, "tap_refusal", missing)
+    assert "`ip` is not" in found(check({}, Cache(tmp_path), ACCEL), "taps").found
+
+
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "FIRST_RUN_GB", 1e9)
 
