@@ -73,6 +73,8 @@ int main(void)
 	lab_plan(2 * NOISES + 2);
 	if (!holds("/sys/devices/system/cpu/isolated", "") || strpbrk(slurp("/sys/devices/system/cpu/nohz_full"), "0123456789"))
 		lab_bail("the command line isolates CPUs: this guest is not plain");
+	if (!access(CGROUPS "system.slice", F_OK))
+		lab_bail("systemd runs here: its cgroups are not to be touched");
 	start();
 	measure("plain");
 	lab_result(isolate(), "cpuset.isolated");
