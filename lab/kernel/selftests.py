@@ -212,6 +212,7 @@ def _build_target(place: _Place, want: Want) -> Selftests:
     target = want.target
     if not (place.slot.tree / WHERE / target / "Makefile").is_file():
         return Selftests(place.payload, "", ())
+    (place.out / target).mkdir(parents=True, exist_ok=True)  # some Makefiles go there to look at the host
     try:
         programs, scripts = _listed(place, target)
     except CommandError as error:
