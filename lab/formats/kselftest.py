@@ -52,7 +52,7 @@ def parse_run(text: str) -> Run:
     planned: list[str] = []
     tests: list[Program] = []
     taint, done = 0, False
-    for line in text.splitlines():
+    for line in text.rpartition("\n")[0].split("\n"):  # a line that is cut off says nothing
         if not (match := CONTROL.match(line)):
             if tests and tests[-1].status is None and line.startswith("#"):
                 tests[-1].lines.append(line[2:])

@@ -131,6 +131,8 @@ def _kunit(record: BootRecord, logs: Logs) -> Told:
         cases += [whole, *(replace(case, name=f"{suite.name}: {case.name}") for case in suite.cases)]
     problems = [f"{suite.name}: {problem}" for suite in log.suites for problem in suite.problems]
     problems += _unlike_debugfs(log, record, logs.output)
+    if running and record.end == "finished":
+        problems.append(f"the kernel's log has no end of {running}")
     if log.planned is None:
         problems.append(
             "the kernel ran no KUnit suites: is CONFIG_KUNIT on?" if record.end == "finished" else "no KUnit suite ran"
