@@ -39,8 +39,7 @@ static const struct path {
 
 static const size_t sizes[] = { 64, LARGEST };
 
-#define PATHS (int)(sizeof(paths) / sizeof(*paths))
-#define SIZES (int)(sizeof(sizes) / sizeof(*sizes))
+#define COUNT(array) ((int)(sizeof(array) / sizeof(*(array))))
 
 /* One run: both ends of a path. Everything received is kept, so that hashing it costs the operation nothing. */
 struct run {
@@ -135,6 +134,18 @@ static bool same_stream(const struct run *run, const char *name)
 	return !strcmp(sent, arrived);
 }
 
+/* One wrong bit in the middle of the stream is noticed. */
+static bool notices(struct run *run)
+{
+	uint8_t *bit = &run->messages[OPERATIONS / 2][run->size / 2];
+	bool noticed;
+
+	*bit ^= 1;
+	noticed = !same_stream(run, "control");
+	*bit ^= 1;
+	return noticed;
+}
+
 /* Nothing else may have been counted than what the path is for. */
 static bool as_counted(const struct path *path, uint64_t before[REASONS])
 {
@@ -183,7 +194,7 @@ static void run_path(const struct world *world, struct run *run, const struct pa
 		enter(world->agents);
 		MUST(xsk_open(&ring, &(struct xsk_want){ .chunks = 2 * RING, .ring = RING }));
 		xsk_fill(&ring, RING);
-		MUST(xsk_bind(&ring, world->device, 0, 0));
+		MUST(xsk_bind_next(&ring, world->device, 0, 0));
 		enter(world->home);
 		steer_slot(0, 0, ring.fd);
 		run->ring = &ring;
@@ -204,7 +215,7 @@ static void run_path(const struct world *world, struct run *run, const struct pa
 
 int bench_cases(void)
 {
-	return PATHS * SIZES;
+	return COUNT(paths) * COUNT(sizes) + 1;
 }
 
 void bench_run(void)
@@ -215,8 +226,8 @@ void bench_run(void)
 
 	MUST(run != MAP_FAILED);
 	world_make(&world, 1);
-	for (int p = 0; p < PATHS; p++) {
-		for (int s = 0; s < SIZES; s++) {
+	for (int p = 0; p < COUNT(paths); p++) {
+		for (int s = 0; s < COUNT(sizes); s++) {
 			const char *refusal = paths[p].program ? steer_refusal(paths[p].program) : NULL;
 
 			run->size = sizes[s];
@@ -226,6 +237,8 @@ void bench_run(void)
 			else
 				run_path(&world, run, &paths[p], name);
 		}
+		if (!p)
+			say_result(notices(run), "control: one wrong bit is noticed");
 	}
 	munmap(run, sizeof(*run));
 }

@@ -33,6 +33,7 @@ struct shape {
 	uint16_t from;			/* the peer's port */
 	enum reason reason;
 	enum end end;
+	bool tricks;			/* steer_careless() delivers it to the wrong place */
 };
 
 /* A frame with `mark` in its data; its length. */

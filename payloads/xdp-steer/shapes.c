@@ -20,32 +20,34 @@
 
 static const struct shape shapes[] = {
 	{ .name = "no VLAN tag", .reason = REDIRECT, .end = AT_RING },
-	{ .name = "1 VLAN tag", .tags = 1, .reason = REDIRECT, .end = AT_RING },
-	{ .name = "2 VLAN tags", .tags = 2, .reason = REDIRECT, .end = AT_RING },
+	{ .name = "1 VLAN tag", .tags = 1, .reason = REDIRECT, .end = AT_RING, .tricks = true },
+	{ .name = "2 VLAN tags", .tags = 2, .reason = REDIRECT, .end = AT_RING, .tricks = true },
 	{ .name = "3 VLAN tags", .tags = 3, .reason = NOT_IP, .end = AT_STACK },
-	{ .name = "ARP", .arp = true, .reason = NOT_IP, .end = AT_STACK },
+	{ .name = "ARP", .arp = true, .reason = NOT_IP, .end = AT_STACK, .tricks = true },
 	{ .name = "ihl 4", .ihl = 4, .reason = VERSION, .end = AT_STACK },
-	{ .name = "ihl 6 (options)", .ihl = 6, .reason = VERSION, .end = AT_SOCKET },
-	{ .name = "version 5", .version = 5, .reason = VERSION, .end = AT_STACK },
+	{ .name = "ihl 6 (options)", .ihl = 6, .reason = VERSION, .end = AT_SOCKET, .tricks = true },
+	{ .name = "version 5", .version = 5, .reason = VERSION, .end = AT_STACK, .tricks = true },
 	{ .name = "don't fragment", .fragment = DONT_FRAGMENT, .reason = REDIRECT, .end = AT_RING },
-	{ .name = "first fragment", .fragment = MORE_FRAGMENTS, .reason = FRAGMENT, .end = AT_STACK },
-	{ .name = "later fragment", .fragment = 185, .reason = FRAGMENT, .end = AT_STACK },
-	{ .name = "UDP length 7", .udp_length = 7, .reason = LENGTH, .end = AT_STACK },
-	{ .name = "UDP length beyond the frame", .udp_more = 1, .reason = LENGTH, .end = AT_STACK },
-	{ .name = "UDP length short of the packet", .udp_more = -1, .reason = LENGTH, .end = AT_SOCKET },
-	{ .name = "packet length beyond the frame", .total_more = 1, .reason = LENGTH, .end = AT_STACK },
-	{ .name = "padding behind the packet", .pad = 18, .reason = LENGTH, .end = AT_SOCKET },
-	{ .name = "padding that only the packet counts", .pad = 18, .total_more = 18, .reason = LENGTH, .end = AT_SOCKET },
-	{ .name = "padding that all lengths count", .pad = 18, .total_more = 18, .udp_more = 18, .reason = REDIRECT, .end = AT_RING },
+	{ .name = "first fragment", .fragment = MORE_FRAGMENTS, .reason = FRAGMENT, .end = AT_STACK, .tricks = true },
+	{ .name = "later fragment", .fragment = 185, .reason = FRAGMENT, .end = AT_STACK, .tricks = true },
+	{ .name = "UDP length 7", .udp_length = 7, .reason = LENGTH, .end = AT_STACK, .tricks = true },
+	{ .name = "UDP length beyond the frame", .udp_more = 1, .reason = LENGTH, .end = AT_STACK, .tricks = true },
+	{ .name = "UDP length short of the packet", .udp_more = -1, .reason = LENGTH, .end = AT_SOCKET, .tricks = true },
+	{ .name = "packet length beyond the frame", .total_more = 1, .reason = LENGTH, .end = AT_STACK, .tricks = true },
+	{ .name = "padding behind the packet", .pad = 18, .reason = LENGTH, .end = AT_SOCKET, .tricks = true },
+	{ .name = "padding that only the packet counts", .pad = 18, .total_more = 18,
+	  .reason = LENGTH, .end = AT_SOCKET, .tricks = true },
+	{ .name = "padding that all lengths count", .pad = 18, .total_more = 18, .udp_more = 18,
+	  .reason = REDIRECT, .end = AT_RING },
 	{ .name = "port 39999", .port = 39999, .reason = RANGE, .end = AT_SOCKET },
 	{ .name = "port 50000", .port = 50000, .reason = RANGE, .end = AT_SOCKET },
-	{ .name = "port nobody registered", .port = STRANGER_PORT, .reason = UNKNOWN, .end = AT_SOCKET },
-	{ .name = "foreign address", .to = FOREIGN_ADDRESS, .reason = UNKNOWN, .end = AT_STACK },
+	{ .name = "port nobody registered", .port = STRANGER_PORT, .reason = UNKNOWN, .end = AT_SOCKET, .tricks = true },
+	{ .name = "foreign address", .to = FOREIGN_ADDRESS, .reason = UNKNOWN, .end = AT_STACK, .tricks = true },
 	{ .name = "ICMP", .protocol = IPPROTO_ICMP, .reason = NOT_UDP, .end = AT_STACK },
 	{ .name = "TCP", .protocol = IPPROTO_TCP, .reason = NOT_UDP, .end = AT_STACK },
 	{ .name = "UDP length 3400", .data = UDP_DATA(3400), .reason = REDIRECT, .end = AT_RING },
-	{ .name = "UDP length 3401", .data = UDP_DATA(3401), .reason = JUMBO, .end = AT_SOCKET },
-	{ .name = "IPv6", .v6 = true, .reason = REDIRECT, .end = AT_RING },
+	{ .name = "UDP length 3401", .data = UDP_DATA(3401), .reason = JUMBO, .end = AT_SOCKET, .tricks = true },
+	{ .name = "IPv6", .v6 = true, .reason = REDIRECT, .end = AT_RING, .tricks = true },
 	{ .name = "IPv6 that says version 4", .v6 = true, .version = 4, .reason = VERSION, .end = AT_STACK },
 	{ .name = "IPv6 extension header", .v6 = true, .extension = true, .reason = NOT_UDP, .end = AT_STACK },
 	{ .name = "IPv6 length beyond the frame", .v6 = true, .total_more = 1, .reason = LENGTH, .end = AT_STACK },
@@ -67,7 +69,7 @@ static const struct way {
 	{ "cast", "steer_cast", true },
 };
 
-#define COUNT(array) (int)(sizeof(array) / sizeof(*(array)))
+#define COUNT(array) ((int)(sizeof(array) / sizeof(*(array))))
 
 struct stage {
 	struct world world;
@@ -81,11 +83,8 @@ static bool ended(const struct seen *seen, enum end end)
 
 	for (int i = 0; i < COUNT(seen->sockets); i++)
 		sockets += seen->sockets[i];
-	if (seen->ring == (end == AT_RING) && seen->stack == (end != AT_RING) && sockets == (end == AT_SOCKET) && !seen->strays)
-		return true;
-	say("%d copies in the ring, %d seen by the stack, %d in sockets, %d other frames in the ring", seen->ring, seen->stack,
-	    sockets, seen->strays);
-	return false;
+	return seen->ring == (end == AT_RING) && seen->stack == (end != AT_RING) && sockets == (end == AT_SOCKET) &&
+	       !seen->strays;
 }
 
 static bool try_shape(const struct stage *stage, const struct way *way, const struct shape *shape)
@@ -97,7 +96,29 @@ static bool try_shape(const struct stage *stage, const struct way *way, const st
 	got = last_reason();
 	if (got != want)
 		say("counted as %d, not as %d", got, want);
-	return ended(&seen, no_socket ? AT_STACK : shape->end) && got == want;
+	if (ended(&seen, no_socket ? AT_STACK : shape->end))
+		return got == want;
+	say("%d copies in the ring, %d seen by the stack, %d other frames in the ring", seen.ring, seen.stack, seen.strays);
+	return false;
+}
+
+/* The frames are worth their name: a program that does not look gets exactly those wrong that it can. */
+static bool careless_is_caught(const struct stage *stage)
+{
+	int link = steer_attach(&stage->world, steer_program("steer_careless"));
+	bool good = true;
+
+	MUST(link >= 0);
+	for (int i = 0; i < COUNT(shapes); i++) {
+		struct seen seen = throw_frame(&stage->world, &stage->watch, &shapes[i]);
+
+		if (ended(&seen, shapes[i].end) != shapes[i].tricks)
+			continue;
+		say("%s: delivered %s", shapes[i].name, shapes[i].tricks ? "right" : "wrong");
+		good = false;
+	}
+	close(link);
+	return good;
 }
 
 /* Frames of fewer bytes than an Ethernet header has are refused at every door: nothing can bring one before the program. */
@@ -162,7 +183,7 @@ static void try_way(const struct stage *stage, const struct way *way)
 
 int frames_cases(void)
 {
-	return COUNT(ways) * (COUNT(shapes) + COUNT(cuts));
+	return 1 + COUNT(ways) * (COUNT(shapes) + COUNT(cuts));
 }
 
 void frames_run(void)
@@ -186,6 +207,7 @@ void frames_run(void)
 	steer_slot(0, 0, stage.ring.fd);
 	inet_pton(AF_INET6, AGENTS_V6, six.address);
 	steer_put(&six, &value);
+	say_result(careless_is_caught(&stage), "frame, control: a program that does not look is caught");
 	for (int i = 0; i < COUNT(ways); i++)
 		try_way(&stage, &ways[i]);
 	steer_remove(&six);

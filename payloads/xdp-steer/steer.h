@@ -9,7 +9,7 @@
 #define PORT_FIRST	40000
 #define PORT_LAST	49999
 
-#define MAX_QUEUES	2	/* the XSKMAP's index is slot * MAX_QUEUES + queue: a socket receives from the one it is bound to */
+#define MAX_QUEUES	2	/* XSKMAP index: slot * MAX_QUEUES + queue; a socket receives from the one it is bound to */
 #define MAX_SLOTS	4
 #define MAX_UDP		3400	/* UDP header and data: what fits one chunk of an agent's memory */
 

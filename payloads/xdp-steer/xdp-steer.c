@@ -12,6 +12,7 @@
 #include "bench.h"
 #include "frames.h"
 #include "loader.h"
+#include "mishaps.h"
 #include "say.h"
 #include "world.h"
 
@@ -56,7 +57,7 @@ bool say_want(bool good, const char *what)
 
 int main(void)
 {
-	lab_plan(bench_cases() + frames_cases());
+	lab_plan(bench_cases() + frames_cases() + mishaps_cases());
 	cgroups_make();
 	steer_load();
 	steer_agent("one", 0);
@@ -65,5 +66,6 @@ int main(void)
 	lab_calibrate();
 	bench_run();
 	frames_run();
+	mishaps_run();
 	return lab_exit();
 }

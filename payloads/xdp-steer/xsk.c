@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 #define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "say.h"
 #include "xsk.h"
+
+#define PATIENCE 10000	/* turns of other tasks */
 
 static bool map_ring(int fd, struct ring *ring, uint32_t size, size_t entry, const struct xdp_ring_offset *at, off_t offset)
 {
@@ -26,7 +30,7 @@ static bool set(int fd, int option, uint32_t value)
 	return !setsockopt(fd, SOL_XDP, option, &value, sizeof(value));
 }
 
-static bool map_rings(struct xsk *xsk, uint32_t ring, bool tx)
+static bool map_rings(struct xsk *xsk, uint32_t ring, uint32_t rx_ring, bool tx)
 {
 	struct xdp_mmap_offsets at;
 	socklen_t size = sizeof(at);
@@ -35,12 +39,13 @@ static bool map_rings(struct xsk *xsk, uint32_t ring, bool tx)
 		return false;
 	return map_ring(xsk->fd, &xsk->fill, ring, sizeof(uint64_t), &at.fr, XDP_UMEM_PGOFF_FILL_RING) &&
 	       map_ring(xsk->fd, &xsk->completion, ring, sizeof(uint64_t), &at.cr, XDP_UMEM_PGOFF_COMPLETION_RING) &&
-	       map_ring(xsk->fd, &xsk->rx, ring, sizeof(struct xdp_desc), &at.rx, XDP_PGOFF_RX_RING) &&
+	       map_ring(xsk->fd, &xsk->rx, rx_ring, sizeof(struct xdp_desc), &at.rx, XDP_PGOFF_RX_RING) &&
 	       (!tx || map_ring(xsk->fd, &xsk->tx, ring, sizeof(struct xdp_desc), &at.tx, XDP_PGOFF_TX_RING));
 }
 
 bool xsk_open(struct xsk *xsk, const struct xsk_want *want)
 {
+	uint32_t rx_ring = want->rx_ring ?: want->ring;
 	struct xdp_umem_reg umem = { .len = (uint64_t)want->chunks * CHUNK, .chunk_size = CHUNK };
 
 	*xsk = (struct xsk){ .chunks = want->chunks, .memory = MAP_FAILED };
@@ -53,8 +58,8 @@ bool xsk_open(struct xsk *xsk, const struct xsk_want *want)
 	umem.addr = (uintptr_t)xsk->memory;
 	return !setsockopt(xsk->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem)) &&
 	       set(xsk->fd, XDP_UMEM_FILL_RING, want->ring) && set(xsk->fd, XDP_UMEM_COMPLETION_RING, want->ring) &&
-	       set(xsk->fd, XDP_RX_RING, want->ring) && (!want->tx || set(xsk->fd, XDP_TX_RING, want->ring)) &&
-	       map_rings(xsk, want->ring, want->tx);
+	       set(xsk->fd, XDP_RX_RING, rx_ring) && (!want->tx || set(xsk->fd, XDP_TX_RING, want->ring)) &&
+	       map_rings(xsk, want->ring, rx_ring, want->tx);
 }
 
 bool xsk_bind(struct xsk *xsk, unsigned int device, uint32_t queue, uint16_t flags)
@@ -67,6 +72,18 @@ bool xsk_bind(struct xsk *xsk, unsigned int device, uint32_t queue, uint16_t fla
 	};
 
 	return !bind(xsk->fd, (void *)&address, sizeof(address));
+}
+
+bool xsk_bind_next(struct xsk *xsk, unsigned int device, uint32_t queue, uint16_t flags)
+{
+	for (int turn = 0; turn < PATIENCE; turn++) {
+		if (xsk_bind(xsk, device, queue, flags))
+			return true;
+		if (errno != EBUSY)
+			return false;
+		sched_yield();
+	}
+	return false;
 }
 
 static void unmap(struct ring *ring, size_t entry)

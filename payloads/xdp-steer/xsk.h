@@ -26,6 +26,7 @@ struct xsk {
 
 struct xsk_want {
 	uint32_t chunks, ring;	/* powers of two; chunks is twice the ring when frames are to be kept */
+	uint32_t rx_ring;	/* 0: as large as the others */
 	bool tx;
 	uint16_t flags;		/* 0: XDP_COPY | XDP_USE_NEED_WAKEUP */
 };
@@ -33,6 +34,9 @@ struct xsk_want {
 /* Everything but bind. Call it in the device's namespace. False with errno. */
 bool xsk_open(struct xsk *xsk, const struct xsk_want *want);
 bool xsk_bind(struct xsk *xsk, unsigned int device, uint32_t queue, uint16_t flags);
+
+/* The same on a queue that another socket has just left: a work item frees it, some time after that socket's close(). */
+bool xsk_bind_next(struct xsk *xsk, unsigned int device, uint32_t queue, uint16_t flags);
 void xsk_close(struct xsk *xsk);
 
 /* Give the kernel so many more chunks, in turn. */
