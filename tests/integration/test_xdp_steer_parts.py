@@ -37,7 +37,17 @@ def hasher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that hashes its words, one after the other."""
     place = tmp_path_factory.mktemp("sha256")
     (place / "main.c").write_text(HASH)
-    words = ["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-I", PAYLOAD, place / "main.c", PAYLOAD / "sha256.c"]
+    words: list[str | Path] = [
+        "gcc",
+        "-std=gnu11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-I",
+        PAYLOAD,
+        place / "main.c",
+        PAYLOAD / "sha256.c",
+    ]
     run([*words, "-o", place / "hash"], deadline=Deadline.after(60))
     return place / "hash"
 
@@ -59,7 +69,7 @@ def test_the_programs_are_built_with_the_bpf_object_beside_them(tmp_path: Path) 
 def test_without_control_groups_it_bails_out(tmp_path: Path) -> None:
     spec = read_payload(PAYLOAD.parent, "xdp-steer", Cache(tmp_path))
     hide = 'mount -t tmpfs none /sys/fs/cgroup; exec "$0"'
-    words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", hide, spec.directory / "xdp-steer"]
+    words: list[str | Path] = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", hide, spec.directory / "xdp-steer"]
 
     done = run(words, deadline=Deadline.after(60), check=False, cwd=spec.directory)
 
