@@ -47,6 +47,7 @@ ROOMS = (
     "lab.kernel.build",
     "lab.kernel.git",
     "lab.kernel.patchcheck",
+    "lab.kernel.selftests",
     "lab.kernel.source",
     "lab.kernel.symbols",
     "lab.measure.payload",
