@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "disk.h"
-#include "uring.h"
+#include <uring.h>
 
 #define WARMUP 200
 #define CACHED_LAPS 2000

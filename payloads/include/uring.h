@@ -3,9 +3,12 @@
 #ifndef URING_H
 #define URING_H
 
+#include <errno.h>
 #include <linux/io_uring.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+
+#include <lab.h>
 
 struct uring {
 	int fd;
@@ -15,7 +18,7 @@ struct uring {
 };
 
 /* `buffer` is registered as fixed buffer 0. Returns false with errno set. */
-static bool uring_open(struct uring *uring, unsigned int flags, void *buffer, size_t size)
+static inline bool uring_open(struct uring *uring, unsigned int flags, void *buffer, size_t size)
 {
 	struct io_uring_params params = { .flags = flags };
 	struct iovec fixed = { buffer, size };
@@ -48,7 +51,7 @@ static bool uring_open(struct uring *uring, unsigned int flags, void *buffer, si
 	return !syscall(SYS_io_uring_register, uring->fd, IORING_REGISTER_BUFFERS, &fixed, 1);
 }
 
-static void uring_queue(struct uring *uring, bool fixed, int fd, void *buffer, size_t size, off_t offset)
+static inline void uring_queue(struct uring *uring, bool fixed, int fd, void *buffer, size_t size, off_t offset)
 {
 	uint32_t tail = *uring->sq_tail;
 
@@ -59,7 +62,7 @@ static void uring_queue(struct uring *uring, bool fixed, int fd, void *buffer, s
 	__atomic_store_n(uring->sq_tail, tail + 1, __ATOMIC_RELEASE);
 }
 
-static bool uring_enter(struct uring *uring, unsigned int submit, unsigned int wait)
+static inline bool uring_enter(struct uring *uring, unsigned int submit, unsigned int wait)
 {
 	unsigned int flags = wait ? IORING_ENTER_GETEVENTS : 0;
 
@@ -67,7 +70,7 @@ static bool uring_enter(struct uring *uring, unsigned int submit, unsigned int w
 }
 
 /* What the read returned, or -EAGAIN when there is no completion. */
-static int uring_result(struct uring *uring)
+static inline int uring_result(struct uring *uring)
 {
 	uint32_t head = *uring->cq_head;
 	int result;
