@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.campaign.bench import jobs_of, payload_names, run_stage
+from lab.campaign.bench import in_blocks, jobs_of, payload_names, run_stage
 from lab.campaign.job import judge
 from lab.campaign.ledger import write_faces
 from lab.campaign.plan import Ask, Side
@@ -86,7 +86,7 @@ def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
     if not jobs:
         raise UsageError(f"run {run.id} has no jobs to boot again", hint="./inv bench makes some")
     moved = [replace(job, directory=lab.ledger.run.job(job.id).path) for job in jobs]
-    results = run_stage(lab, ask, moved, "bench")
+    results = run_stage(lab, ask, in_blocks(lab, moved), "bench")
     lab.ledger.comparisons += compared(results, [job.payload for job in jobs if job.payload], old.comparisons)
     lab.ledger.tests += retested(results, old.tests)
 

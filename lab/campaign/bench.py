@@ -9,7 +9,9 @@ from lab.campaign.plan import Ask, Side
 from lab.campaign.schedule import Pool
 from lab.campaign.session import Lab, width
 from lab.events import Note, StageFinished, StageStarted
+from lab.measure.blocks import blocks
 from lab.measure.payload import list_payloads
+from lab.measure.sampled import plan_of
 from lab.measure.verdict import compare, more_boots
 from lab.model.change import Build, Series
 from lab.model.judgement import Comparison
@@ -62,27 +64,46 @@ def bench_verb(lab: Lab, ask: Ask) -> tuple[Comparison, ...]:
     results = run_stage(lab, ask, jobs_of(lab, ask, kernels, payloads), "bench")
     unsettled = [item for item in payloads if more_boots(item, *_split(results, item))]
     if unsettled and not lab.ledger.failed:
-        lab.emit(Note("values differ within a side: three more boots a side for " + ", ".join(item.name for item in unsettled)))
-        results += run_stage(lab, ask, jobs_of(lab, ask, kernels, unsettled, MORE_BOOTS), "bench")
+        more = ", ".join(f"{item.name} ({len(boots_of(item, 1))})" for item in unsettled)
+        lab.emit(Note(f"rows are not settled: more boots a side for {more}"))
+        results += run_stage(lab, ask, jobs_of(lab, ask, kernels, unsettled, 1), "bench")
     rows = tuple(row for item in payloads for row in compare(item, *_split(results, item), base.label, patched.label))
     lab.ledger.comparisons += rows
     return rows
 
 
 def jobs_of(
-    lab: Lab, ask: Ask, kernels: Sequence[tuple[Side, Build]], payloads: Sequence[PayloadSpec], boots: Sequence[int] = ()
+    lab: Lab, ask: Ask, kernels: Sequence[tuple[Side, Build]], payloads: Sequence[PayloadSpec], look: int = 0
 ) -> list[Job]:
-    """Every payload on the guest it takes, so many boots of each kernel (none given: as many as its metrics want at first)."""
+    """Every payload on the guest it takes, so many boots of each kernel as its metrics want before that look at the values."""
     jobs = []
     for payload in payloads:
         bench = lab.bench(ask, payload)
-        jobs += [bench.job(side, kernel, payload, n) for n in boots or first_boots(payload) for side, kernel in kernels]
-    return jobs
+        jobs += [bench.job(side, kernel, payload, n) for n in boots_of(payload, look) for side, kernel in kernels]
+    return in_blocks(lab, jobs)
 
 
-def first_boots(payload: PayloadSpec) -> tuple[int, ...]:
-    """How often a side is booted before anything is judged."""
+def boots_of(payload: PayloadSpec, look: int) -> tuple[int, ...]:
+    """The boots of a side that are made before the values are looked at first (0) or again (1). Raises UsageError: no plan."""
+    if plan := plan_of(payload):
+        return plan.boots(look)
+    if look:
+        return MORE_BOOTS
     return COUNT_BOOTS if any(metric.kind == "count" for metric in payload.metrics) else FIRST_BOOTS
+
+
+def in_blocks(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
+    """The jobs as they stand, the boots of sampled payloads in randomised blocks; the run's record holds the seed."""
+    ordered = list(jobs)
+    for payload in {job.payload.name: job.payload for job in jobs if job.payload and plan_of(job.payload)}.values():
+        lab.ledger.env["order"] = f"randomised blocks, seed {lab.ledger.run.id}"
+        places = [place for place, job in enumerate(jobs) if job.payload and job.payload.name == payload.name]
+        own = [jobs[place] for place in places]
+        roles = sorted({job.role for job in own})
+        order = blocks(sorted({job.boot for job in own}), roles, f"{lab.ledger.run.id}:{payload.name}")
+        for place, job in zip(places, sorted(own, key=lambda job: order.index((job.boot, job.role))), strict=True):
+            ordered[place] = job
+    return ordered
 
 
 def _split(results: Sequence[JobResult], payload: PayloadSpec) -> tuple[list[JobResult], list[JobResult]]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import median_low
 
+from lab.measure.blocks import planned
 from lab.measure.payload import TOTAL
+from lab.measure.sampled import Sampled, judge_sampled, plan_of, sampled_metrics
 from lab.model.judgement import Comparison, Metric, Spread, Verdict
 from lab.model.outcome import Status
 from lab.model.run import JobResult, PayloadSpec
@@ -22,10 +24,12 @@ boots the totals of 21 rows varied by up to 0.6 %, while 19 of the medians were 
 Values = Sequence[float]
 Judged = tuple[Verdict, float, bool, str]
 """Verdict, delta, material, note."""
+SAMPLED_MODES = frozenset(("wall", "counts"))
+"""Guests whose sampled rows say something: elsewhere the clock is the emulator's."""
 
 
 def judge(metric: Metric, base: Values, patched: Values) -> Judged:
-    """Judge one metric by its values by boot."""
+    """Judge one metric by its values by boot, which are numbered from 1; a sampled row as if it were its payload's only one."""
     if not base or not patched:
         return Verdict.INCONCLUSIVE, 0.0, False, "no values on " + ("either side" if not (base or patched) else _lacking(base))
     if not all(map(math.isfinite, (*base, *patched))):
@@ -40,7 +44,8 @@ def judge(metric: Metric, base: Values, patched: Values) -> Judged:
     elif metric.kind == "info":
         verdict, note = _info(base, patched, moved)
     else:
-        verdict, note = Verdict.INCONCLUSIVE, "sampled rows need wall mode"
+        (row,) = judge_sampled(planned(1), [(metric, dict(enumerate(base, 1)), dict(enumerate(patched, 1)))])
+        return row.verdict, delta, _beyond(metric, row), row.note
     return verdict, delta, material and verdict not in (Verdict.EQUAL, Verdict.WOBBLE), note
 
 
@@ -53,6 +58,10 @@ def _share(delta: float, base: float) -> float:
     if delta == 0:
         return 0.0
     return abs(delta / base) if base else math.inf
+
+
+def _beyond(metric: Metric, row: Sampled) -> bool:
+    return row.ratio is not None and abs(row.ratio - 1) > metric.min_effect
 
 
 def _exact(base: Values, patched: Values) -> tuple[Verdict, str]:
@@ -110,7 +119,11 @@ def needs_more_boots(metric: Metric, base: Values, patched: Values) -> bool:
 
 
 def more_boots(spec: PayloadSpec, base: Sequence[JobResult], patched: Sequence[JobResult]) -> bool:
-    """Whether any row of the payload needs more boots."""
+    """Whether any row of the payload needs more boots; one with sampled rows does until each of them is settled."""
+    if (plan := plan_of(spec)) and base and patched:
+        taken = max(job.boot for job in (*base, *patched))
+        rows = _sampled_rows(spec, _Side("", base), _Side("", patched)).values()
+        return taken < plan.looks[-1] and any(row.verdict is Verdict.INCONCLUSIVE and row.p is not None for row in rows)
     return any(needs_more_boots(metric, by_boot(metric, base), by_boot(metric, patched)) for metric in spec.metrics)
 
 
@@ -136,6 +149,10 @@ class _Side:
             return f"skipped on {self.label}: {_why_skipped(metric, self.jobs[0])}"
         return f"{metric.name} is missing in {', '.join(job.id for job in lacking)}" if lacking else ""
 
+    def by_number(self, metric: Metric) -> dict[int, float]:
+        """The metric's value by boot number, of the boots that have one."""
+        return {job.boot: value for job in self.jobs for value in by_boot(metric, [job])}
+
     def skips(self, metric: Metric) -> bool:
         """Whether every boot skipped it."""
         return bool(self.jobs) and all(_why_skipped(metric, job) for job in self.jobs)
@@ -154,13 +171,33 @@ def compare(spec: PayloadSpec, base: Sequence[JobResult], patched: Sequence[JobR
     """
     sides = _Side(a, base), _Side(b, patched)
     told = [metric for metric in spec.metrics if not all(side.skips(metric) for side in sides)]
-    rows = {metric.name: _compare(spec, metric, *sides) for metric in told}
+    sampled = _sampled_rows(spec, *sides)
+    rows = {metric.name: _compare(spec, metric, *sides, sampled.get(metric.name)) for metric in told}
     return tuple(_confirmed(row, rows.get(row.metric + TOTAL)) for row in rows.values())
 
 
-def _compare(spec: PayloadSpec, metric: Metric, base: _Side, patched: _Side) -> Comparison:
+def _sampled_rows(spec: PayloadSpec, base: _Side, patched: _Side) -> dict[str, Sampled]:
+    """The payload's sampled rows by name, judged together, where both sides can be compared."""
+    metrics, plan = sampled_metrics(spec), plan_of(spec)
+    if plan is None:
+        return {}
+    jobs = (*base.jobs, *patched.jobs)
+    if len({job.role for job in jobs}) == 1:
+        return {metric.name: Sampled(note="the sides were not booted in one run, in mixed order") for metric in metrics}
+    if wrong := sorted({job.env.get("mode", "unknown") for job in jobs} - SAMPLED_MODES):
+        why = f"sampled rows need a guest of mode wall or counts, not {' or '.join(wrong)}"
+        return {metric.name: Sampled(note=why) for metric in metrics}
+    rows = [(metric, base.by_number(metric), patched.by_number(metric)) for metric in metrics]
+    return dict(zip([metric.name for metric in metrics], judge_sampled(plan, rows), strict=True))
+
+
+def _compare(spec: PayloadSpec, metric: Metric, base: _Side, patched: _Side, sampled: Sampled | None) -> Comparison:
     values = by_boot(metric, base.jobs), by_boot(metric, patched.jobs)
-    verdict, delta, material, note = judge(metric, *values)
+    if sampled is None:
+        verdict, delta, material, note = judge(metric, *values)
+    else:
+        verdict, material, note = sampled.verdict, _beyond(metric, sampled), sampled.note
+        delta = _spread(values[1]).median - _spread(values[0]).median if all(values) else 0.0
     if gaps := "; ".join(filter(None, (base.gaps(metric), patched.gaps(metric)))):
         verdict, material, note = Verdict.INCONCLUSIVE, False, gaps
     if verdict is Verdict.WOBBLE:
@@ -179,17 +216,23 @@ def _compare(spec: PayloadSpec, metric: Metric, base: _Side, patched: _Side) -> 
         base=spreads[0],
         patched=spreads[1],
         delta=delta,
-        ratio=spreads[1].median / spreads[0].median if spreads[0].median and spreads[1].n else None,
+        ratio=sampled.ratio if sampled else _ratio(*spreads),
         min_effect=metric.min_effect,
         verdict=verdict,
         material=material,
         note=note,
+        interval=sampled.interval if sampled else None,
+        p=sampled.p if sampled else None,
     )
 
 
 def _spread(values: Values) -> Spread:
     finite = tuple(value for value in values if math.isfinite(value))
     return Spread(median_low(finite) if finite else 0.0, len(finite), finite)
+
+
+def _ratio(base: Spread, patched: Spread) -> float | None:
+    return patched.median / base.median if base.median and patched.n else None
 
 
 def _confirmed(row: Comparison, total: Comparison | None) -> Comparison:

@@ -60,7 +60,7 @@ class Comparison:
     patched: Spread
     delta: float
     ratio: float | None
-    """patched / base; None when base is 0."""
+    """patched / base, of the medians; None when base is 0. Sampled rows: of the geometric means, block by block; or None."""
     min_effect: float
     verdict: Verdict
     material: bool
@@ -68,7 +68,9 @@ class Comparison:
     note: str = ""
     """For WOBBLE: the leak, as far as it is known."""
     interval: tuple[float, float] | None = None
+    """Sampled rows: the ratio's, at 95 % for this row alone, looks at fewer boots allowed for."""
     p: float | None = None
+    """Sampled rows: of no difference at all, allowing for those looks and for the payload's other sampled rows."""
 
 
 def fails(comparison: Comparison, *, any_more: bool = False, strict: bool = False) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lab.model.run import JobResult, PayloadSpec, Role
 
 EXACT = Metric("rtt", "insn", "exact")
 COUNT = Metric("faults", "faults", "count")
+SAMPLE = Metric("wait", "us", "sample", min_effect=0.01)
 TOTAL = Metric("rtt.total", "insn", "info")
 
 values = st.lists(st.integers(1, 40).map(float), min_size=1, max_size=5)
@@ -149,8 +151,21 @@ def test_totals_speak_when_they_move_by_more_than_they_wobble(
     assert judge(TOTAL, base, patched)[0] is verdict
 
 
-def test_samples_are_not_judged_yet() -> None:
-    assert judge(replace(EXACT, kind="sample"), (1, 1), (2, 2))[0] is Verdict.INCONCLUSIVE
+@pytest.mark.parametrize(
+    ("base", "patched", "verdict", "material"),
+    [
+        ((1, 1), (2, 2), Verdict.INCONCLUSIVE, False),
+        (range(100, 108), range(200, 208), Verdict.REGRESSED, True),
+        (range(200, 208), range(100, 108), Verdict.IMPROVED, True),
+        ([100] * 8, [100] * 8, Verdict.UNCHANGED, False),
+        (range(100, 108), range(107, 99, -1), Verdict.INCONCLUSIVE, False),
+    ],
+)
+def test_a_sampled_row_by_itself(base: Sequence[float], patched: Sequence[float], verdict: Verdict, *, material: bool) -> None:
+    got = judge(SAMPLE, base, patched)
+
+    assert (got[0], got[2]) == (verdict, material)
+    assert got[3]
 
 
 def spec(*metrics: Metric) -> PayloadSpec:
