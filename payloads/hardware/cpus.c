@@ -14,6 +14,7 @@
 #define TICKS_SEEN 300		/* on a CPU with it, before that says anything */
 #define SETTLE_MS 300
 #define FREE_MS 500
+#define FREE_ROUNDS 40		/* at most, until the threads have spread */
 #define FREE_THREADS 2		/* a CPU */
 
 static volatile bool spinning;
@@ -59,10 +60,26 @@ static bool listed(const char *text, cpu_set_t *cpus, struct finding *finding)
 	return false;
 }
 
+/* A CPU that is online and not in `asked`; -1: there is none. */
+static int another(const cpu_set_t *asked)
+{
+	cpu_set_t all;
+
+	online_cpus(&all);
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++)
+		if (CPU_ISSET(cpu, &all) && !CPU_ISSET(cpu, asked))
+			return cpu;
+	return -1;
+}
+
 /* --- the scheduler ------------------------------------------------------------------------------------------------------- */
 
-/* Where threads that may run anywhere do run, twice as many as there are CPUs. */
-static void where_threads_run(cpu_set_t *seen)
+/*
+ * Where threads run that may run anywhere, twice as many as there are CPUs. They start on a CPU that is not isolated, as the
+ * scheduler does not move anything away from one that is, either; and they run until it moved some to all of `others`, so
+ * that it had the time to move them further.
+ */
+static void where_threads_run(int first, const cpu_set_t *others, cpu_set_t *seen)
 {
 	static cpu_set_t by_thread[FREE_THREADS * MAX_CPUS];
 	pthread_t threads[FREE_THREADS * MAX_CPUS];
@@ -73,11 +90,15 @@ static void where_threads_run(cpu_set_t *seen)
 	n = FREE_THREADS * CPU_COUNT(&all);
 	memset(by_thread, 0, sizeof(by_thread));
 	CPU_ZERO(seen);
-	sched_setaffinity(0, sizeof(all), &all);
+	pin(first);
 	spinning = true;
 	for (int i = 0; i < n; i++)
 		start(&threads[i], &all, wander, &by_thread[i]);
-	rest_ms(FREE_MS);
+	for (int round = 0; round < FREE_ROUNDS && !within(others, seen); round++) {
+		rest_ms(FREE_MS);
+		for (int i = 0; i < n; i++)
+			CPU_OR(seen, seen, &by_thread[i]);
+	}
 	spinning = false;
 	for (int i = 0; i < n; i++) {
 		pthread_join(threads[i], NULL);
@@ -137,12 +158,19 @@ void prove_isolated(const char *rest, struct finding *finding)
 {
 	static struct vector vectors[MAX_LINES];
 	char stray[TEXT] = "", managed[TEXT] = "";
-	cpu_set_t asked, seen;
-	int n;
+	cpu_set_t asked, others, seen;
+	int n, first;
 
 	if (!listed(rest, &asked, finding))
 		return;
-	where_threads_run(&seen);
+	online_cpus(&others);
+	first = another(&asked);
+	if (first < 0 || !within(&asked, &others)) {
+		FOUND(finding, false, "asked CPUs %s; found online CPUs %s", cpus_text(&asked), cpus_text(&others));
+		return;
+	}
+	CPU_XOR(&others, &others, &asked);
+	where_threads_run(first, &others, &seen);
 	n = read_vectors(vectors, MAX_LINES);
 	for (int i = 0; i < n; i++) {
 		const struct vector *one = &vectors[i];
@@ -150,7 +178,7 @@ void prove_isolated(const char *rest, struct finding *finding)
 		if (overlap(&one->effective, &asked))
 			add(one->managed ? managed : stray, TEXT, " %s on %s", one->name, cpus_text(&one->effective));
 	}
-	FOUND(finding, !overlap(&seen, &asked) && CPU_COUNT(&seen) && n && !*stray,
+	FOUND(finding, CPU_EQUAL(&seen, &others) && n && !*stray,
 		  "asked CPUs %s; found threads that may run anywhere on CPUs %s, interrupts on isolated CPUs:%s; managed ones:%s",
 		  cpus_text(&asked), cpus_text(&seen), *stray ? stray : " none", *managed ? managed : " none");
 }
@@ -189,15 +217,13 @@ void prove_nohz_full(const char *rest, struct finding *finding)
 	bool good = true;
 	double began, seconds;
 	uint64_t kept = 0;
-	int other = -1, n = 0;
+	int other, n = 0;
 
 	if (!listed(rest, &asked, finding))
 		return;
 	online_cpus(&all);
 	good = within(&asked, &all);
-	for (int cpu = 0; cpu < MAX_CPUS && other < 0; cpu++)
-		if (CPU_ISSET(cpu, &all) && !CPU_ISSET(cpu, &asked))
-			other = cpu;
+	other = another(&asked);
 	if (other < 0 || !good) {
 		FOUND(finding, false, "asked CPUs %s; found online CPUs %s", cpus_text(&asked), cpus_text(&all));
 		return;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * I/O queues of an NVMe controller: as many as asked for, and every CPU served by its own. Reads from a CPU must raise the
- * interrupt of that CPU's queue, on a CPU of that queue.
+ * interrupt of that CPU's queue, on a CPU of that queue; polled reads must end without any.
  */
 #define _GNU_SOURCE
 #include <nvme.h>
+#include <uring.h>
 
 #include "hardware.h"
 
@@ -45,6 +46,43 @@ static bool served(struct nvme *nvme, int cpu, char *text, size_t size)
 	return own && !others && !failed;
 }
 
+/* All interrupts of the controller's queues. */
+static uint64_t all_that_came(const struct nvme *nvme, const struct interrupts *now)
+{
+	uint64_t sum = 0;
+
+	for (int queue = 1; queue <= nvme->queues; queue++)
+		for (int cpu = 0; cpu < MAX_CPUS; cpu++)
+			sum += interrupts_on(now, handler(nvme, queue), cpu);
+	return sum;
+}
+
+static bool served_polled(struct nvme *nvme, int cpu, char *text, size_t size)
+{
+	static struct interrupts before, after;
+	static struct uring uring;
+	int queue = queue_of(nvme, cpu, true), done = 0;
+	uint64_t woken;
+
+	if (!queue || !pin(cpu)) {
+		add(text, size, "; CPU %d has no polled queue", cpu);
+		return false;
+	}
+	if (uring.sqes == NULL && !uring_open(&uring, IORING_SETUP_IOPOLL, nvme->buffer, BLOCK)) {
+		add(text, size, "; no io_uring to poll with: %m");
+		return false;
+	}
+	read_interrupts(&before);
+	for (int i = 0; i < READS; i++) {
+		uring_queue(&uring, false, nvme->fd, nvme->buffer, BLOCK, (off_t)i * BLOCK);
+		done += uring_enter(&uring, 1, 1) && uring_result(&uring) == BLOCK;
+	}
+	read_interrupts(&after);
+	woken = all_that_came(nvme, &after) - all_that_came(nvme, &before);
+	add(text, size, "; CPU %d: queue %d polled, %d of %d reads, +%llu", cpu, queue, done, READS, (unsigned long long)woken);
+	return done == READS && !woken;
+}
+
 void prove_nvme(const char *rest, struct finding *finding)
 {
 	char controller[16], text[TEXT] = "";
@@ -62,12 +100,15 @@ void prove_nvme(const char *rest, struct finding *finding)
 		return;
 	}
 	good = nvme.queues == asked;
-	online_cpus(&cpus);
-	for (int cpu = 0; cpu < MAX_CPUS; cpu++)
-		if (CPU_ISSET(cpu, &cpus))
-			good &= served(&nvme, cpu, text, sizeof(text));
 	for (int queue = 1; queue <= nvme.queues; queue++)
 		polled += nvme.polled[queue];
+	online_cpus(&cpus);
+	for (int cpu = 0; cpu < MAX_CPUS; cpu++) {
+		if (!CPU_ISSET(cpu, &cpus))
+			continue;
+		good &= served(&nvme, cpu, text, sizeof(text));
+		good &= !polled || served_polled(&nvme, cpu, text, sizeof(text));
+	}
 	FOUND(finding, good, "asked %d I/O queue pairs, found %d, %d of them polled%s", asked, nvme.queues, polled, text);
 	close(nvme.fd);
 }

@@ -3,7 +3,8 @@
  * Queues of an NVMe controller: which CPUs each serves, its interrupts, and reads that bypass the page cache.
  *
  * Hardware context N of blk-mq is I/O queue N + 1 of the controller, and its handler is called `nvme0q<N + 1>`; a queue
- * without a handler is polled.
+ * without a handler is polled. blk-mq gives a CPU the queue in whose interrupt's affinity it is; its own list, cpu_list,
+ * leaves isolated CPUs out since 6.11, and is all there is about a polled queue.
  */
 #ifndef NVME_H
 #define NVME_H
@@ -29,6 +30,22 @@ static inline const char *handler(const struct nvme *nvme, int queue)
 	return name;
 }
 
+/* The CPUs of a queue; blk-mq writes its list `0, 1, 2`. */
+static inline void find_cpus(const struct nvme *nvme, int queue, const struct interrupt *line, cpu_set_t *cpus)
+{
+	char list[TEXT] = "", *from;
+
+	if (line)
+		from = sys_text("/proc/irq/%s/smp_affinity_list", line->label);
+	else
+		from = sys_text("/sys/block/%sn1/mq/%d/cpu_list", nvme->name, queue - 1);
+	for (; *from; from++)
+		if (*from != ' ')
+			add(list, sizeof(list), "%c", *from);
+	if (!parse_cpus(list, cpus))
+		CPU_ZERO(cpus);
+}
+
 /* False with errno: there is no such disk. */
 static inline bool open_nvme(struct nvme *nvme, const char *name)
 {
@@ -39,18 +56,14 @@ static inline bool open_nvme(struct nvme *nvme, const char *name)
 	snprintf(nvme->name, sizeof(nvme->name), "%s", name);
 	read_interrupts(&now);
 	for (int queue = 1; queue <= MAX_NVME_QUEUES; queue++) {
-		const char *cpus = sys_text("/sys/block/%sn1/mq/%d/cpu_list", name, queue - 1);
-		char list[TEXT] = "";
+		const struct interrupt *line = find_interrupt(&now, handler(nvme, queue));
 
-		if (!*cpus)
+		snprintf(path, sizeof(path), "/sys/block/%sn1/mq/%d", name, queue - 1);
+		if (access(path, F_OK))
 			break;
-		for (; *cpus; cpus++)		/* it is written `0, 1, 2` */
-			if (*cpus != ' ')
-				add(list, sizeof(list), "%c", *cpus);
-		if (!parse_cpus(list, &nvme->cpus[queue]))
-			break;
-		nvme->polled[queue] = !find_interrupt(&now, handler(nvme, queue));
 		nvme->queues = queue;
+		nvme->polled[queue] = !line;
+		find_cpus(nvme, queue, line, &nvme->cpus[queue]);
 	}
 	snprintf(path, sizeof(path), "/dev/%sn1", name);
 	nvme->fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
