@@ -10,6 +10,7 @@ from lab.campaign.bench import in_blocks, jobs_of, payload_names, run_stage
 from lab.campaign.job import judge
 from lab.campaign.ledger import write_faces
 from lab.campaign.plan import Ask, Side
+from lab.campaign.rounds import borrowed_name
 from lab.campaign.rundir import RunDir, find_run
 from lab.campaign.session import Lab
 from lab.errors import UsageError
@@ -59,7 +60,8 @@ def retested(results: Sequence[JobResult], old: Sequence[CaseRow]) -> tuple[Case
     found: list[CaseRow] = []
     for name, labels in {row.suite: (row.a, row.b) for row in old}.items():
         jobs = [job for job in results if job.payload == name]
-        found += case_rows(_side(jobs, "baseline"), _side(jobs, "patched"), *labels)
+        borrowed = [job for job in results if job.payload == borrowed_name(name)]
+        found += case_rows(_side(jobs, "baseline"), _side(jobs, "patched"), *labels, borrowed)
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.campaign.dryrun import boot_lines, build_lines
 from lab.campaign.plan import Ask, Side
-from lab.campaign.rounds import Sided, judged, payload_name, with_log
+from lab.campaign.rounds import Sided, borrowed_name, judged, payload_name, with_log
 from lab.campaign.session import Lab
 from lab.campaign.settings import whole_number
 from lab.errors import UsageError
@@ -23,7 +23,7 @@ from lab.proc import quote
 OWN = "own"
 """The word for the self-tests that the series declares."""
 GUEST = "debian"
-DEFAULT_TIMEOUT_S, ENDLESS_S = 45, 3600
+DEFAULT_TIMEOUT_S, ENDLESS_S = 45, 600
 """What tools/testing/selftests/kselftest/runner.sh gives a test, and what we give one that its target does not limit."""
 EMULATED = 4
 """How many times longer than on hardware a test may take on an emulated CPU."""
@@ -46,9 +46,22 @@ def kselftest_verb(lab: Lab, ask: Ask, target: str, timeout: str = "") -> tuple[
         Sided(side, kernel, _payload(lab, ask, tests, side, limit), tests.tests)
         for (side, kernel), tests in zip(kernels, built, strict=True)
     ]
+    sides += borrowed(sides, built)
     for note in lacking(built[-1], kernels[-1][1].config, wants):
         lab.emit(Note(note))
     return judged(lab, ask, sides, f"kselftest {target}" + (f" --timeout {timeout}" if timeout else ""))
+
+
+def borrowed(sides: Sequence[Sided], built: Sequence[Selftests]) -> list[Sided]:
+    """The tests that only the patched tree has, on the baseline's kernel: what they say without the series."""
+    base, patched = sides
+    known = {*built[0].tests, *built[0].unbuilt}
+    new = tuple(test for test in patched.tests if test not in known)
+    if not new:
+        return []
+    words = [word for word in patched.payload.command if word not in patched.tests]
+    payload = replace(patched.payload, name=borrowed_name(patched.payload.name), command=(*words, *new), unbuilt={})
+    return [replace(base, payload=payload, tests=new)]
 
 
 def kselftest_lines(lab: Lab, ask: Ask, target: str, timeout: str = "") -> Iterator[str]:

@@ -54,7 +54,10 @@ class _Rounds:
 
 
 def judged(lab: Lab, ask: Ask, sides: Sequence[Sided], verb: str) -> tuple[CaseRow, ...]:
-    """Boot both sides, compare, boot once more what differs, compare again; the rows are in the ledger."""
+    """Boot both sides, compare, boot once more what differs, compare again; the rows are in the ledger.
+
+    `sides`: baseline, patched, and perhaps the baseline's kernel with the patched tree's new tests.
+    """
     lab.ledger.strict = ask.strict
     rounds = _Rounds(lab, ask, lab.bench(with_log(ask), sides[0].payload), verb)
     results = rounds.boot(sides, 1)
@@ -63,7 +66,7 @@ def judged(lab: Lab, ask: Ask, sides: Sequence[Sided], verb: str) -> tuple[CaseR
     if again and not lab.ledger.failed:
         names = ", ".join(again[:5]) + (f" and {len(again) - 5} more" if len(again) > 5 else "")
         lab.emit(Note(f"{sides[0].payload.name}: the sides differ; a second boot of each for {names}"))
-        results += rounds.boot([_only(one, again, results) for one in sides], 2)
+        results += rounds.boot([_only(one, again, results) for one in sides[:2]], 2)
         found = _compared(results, sides)
     lab.ledger.tests += found
     return found
@@ -80,9 +83,17 @@ def payload_name(lab: Lab, kind: str) -> str:
     return next(name for number in range(1, 1000) if (name := kind if number == 1 else f"{kind}-{number}") not in names)
 
 
+def borrowed_name(payload: str) -> str:
+    """The payload's name where the patched tree's new tests run on the baseline's kernel."""
+    return f"{payload}-new"
+
+
 def _compared(results: Sequence[JobResult], sides: Sequence[Sided]) -> tuple[CaseRow, ...]:
-    base, patched = ([job for job in results if job.role == one.side.role] for one in sides)
-    return rows(base, patched, *(one.side.label for one in sides))
+    left, right = sides[:2]
+    name = left.payload.name
+    base, patched = ([job for job in results if (job.payload, job.role) == (name, one.side.role)] for one in (left, right))
+    borrowed = [job for job in results if job.payload == borrowed_name(name)]
+    return rows(base, patched, left.side.label, right.side.label, borrowed)
 
 
 def _only(one: Sided, names: Sequence[str], results: Sequence[JobResult]) -> Sided:

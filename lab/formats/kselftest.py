@@ -82,17 +82,25 @@ def cases_of(test: Program) -> tuple[Case, ...]:
 
 
 def _whole(test: Program, subs: Sequence[Case]) -> Case:
-    """The verdict of the exit status, as the kernel's runner gives it; a program that keeps results back has not passed."""
+    """The verdict of the exit status, as the kernel's runner gives it, with the reason."""
     if test.skip:
         return Case(test.name, Status.SKIP, test.skip)
     if test.status == 0:
-        lost = _lost(test.lines)
-        return Case(test.name, Status.FAIL, f"exit=0, but {lost}") if lost else Case(test.name, Status.PASS)
+        return _good(test, subs)
     if test.status == SKIP:
         return Case(test.name, Status.SKIP, _why_skipped(test.lines))
     if lack := _lacking(test):
         return Case(test.name, Status.SKIP, lack)
     return Case(test.name, Status.FAIL, _why_failed(test, subs))
+
+
+def _good(test: Program, subs: Sequence[Case]) -> Case:
+    """A program that ended with 0: it has passed if it kept nothing back and not all of it was skipped."""
+    if lost := _lost(test.lines):
+        return Case(test.name, Status.FAIL, f"exit=0, but {lost}")
+    if subs and all(case.status is Status.SKIP for case in subs):
+        return Case(test.name, Status.SKIP, f"each of its {len(subs)} results: {subs[0].detail or 'no reason given'}")
+    return Case(test.name, Status.PASS)
 
 
 def _lost(lines: Sequence[str]) -> str:

@@ -9,7 +9,7 @@
 # Its own lines begin with `## `, a test's with `# `; lab/formats/kselftest.py reads them.
 
 DEFAULT_TIMEOUT=45 # runner.sh's own
-ENDLESS=3600       # for a collection that sets no limit (timeout=0)
+ENDLESS=600        # for a collection that sets no limit (timeout=0)
 MOST=4000000       # bytes of one test's output
 
 kmsg=$1 factor=$2 override=$3

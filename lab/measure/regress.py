@@ -59,8 +59,14 @@ class Seen:
         return self.disagree or bool(self.state and self.missing)
 
 
-def rows(base: Sequence[JobResult], patched: Sequence[JobResult], a: str, b: str) -> tuple[CaseRow, ...]:
-    """Every test of both sides compared. The jobs are those of one payload; `a` and `b` name the sides."""
+def rows(
+    base: Sequence[JobResult], patched: Sequence[JobResult], a: str, b: str, borrowed: Sequence[JobResult] = ()
+) -> tuple[CaseRow, ...]:
+    """Every test of both sides compared. The jobs are those of one payload; `a` and `b` name the sides.
+
+    `borrowed`: the patched tree's new tests on the baseline's kernel. They decide nothing, but tell whether a test shows what
+    the series is for.
+    """
     names = dict.fromkeys(case.name for side in (base, patched) for job in side for case in job.tests)
     any_job = next(iter((*base, *patched)), None)
     if any_job is None:
@@ -77,6 +83,8 @@ def rows(base: Sequence[JobResult], patched: Sequence[JobResult], a: str, b: str
         left, right = _seen(base, name), _seen(patched, name)
         verdict = CaseVerdict.REGRESSED if name in fresh else judged(_or_whole(left, base, name), right)
         note = f"kernel log: {fresh[name]}" if name in fresh else _note(left, right, verdict)
+        if whole and left.state is None:
+            note = "; ".join(filter(None, (note, _without(_seen(borrowed, name)))))
         found.append(
             CaseRow(
                 a, b, any_job.payload, any_job.kconfig, any_job.guest, name, whole, left.statuses, right.statuses, verdict, note
@@ -133,6 +141,13 @@ def _or_whole(seen: Seen, jobs: Sequence[JobResult], name: str) -> Seen:
         return seen
     whole = _seen(jobs, name.partition(SEPARATOR)[0])
     return seen if whole.state in (Status.PASS, None) else whole
+
+
+def _without(seen: Seen) -> str:
+    """What became of a new test on the kernel without the series."""
+    if seen.state is Status.PASS:
+        return "it passes on the baseline's kernel too"
+    return f"on the baseline's kernel: {seen.state}: {seen.detail}" if seen.state else ""
 
 
 def _note(base: Seen, patched: Seen, verdict: CaseVerdict) -> str:

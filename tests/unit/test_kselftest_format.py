@@ -90,6 +90,12 @@ def test_a_tests_own_words_do_not_end_it() -> None:
         (program(0, "1..2", "ok 1 a", "ok 2 b"), Status.PASS, ""),
         (program(0, "1..2", "ok 1 a"), Status.FAIL, "exit=0, but it planned 2 results and gave 1"),
         (program(0, "1..1", "ok 1 a", "1..1"), Status.FAIL, "exit=0, but it planned 2 results and gave 1"),
+        (
+            program(0, "1..2", "ok 1 a # SKIP no such helper", "ok 2 b # SKIP"),
+            Status.SKIP,
+            "each of its 2 results: no such helper",
+        ),
+        (program(0, "1..2", "ok 1 a # SKIP no such helper", "ok 2 b"), Status.PASS, ""),
         (program(1, "boom"), Status.FAIL, "exit=1, boom"),
         (program(2), Status.FAIL, "exit=2"),
         (program(139, "Segmentation fault"), Status.FAIL, "exit=139, Segmentation fault"),

@@ -145,6 +145,22 @@ def test_a_new_complaint_counts_even_where_the_test_failed_before_and_passes_in_
     assert (row.verdict, row.note) == (CaseVerdict.REGRESSED, f"kernel log: {SPLAT.title}")
 
 
+@pytest.mark.parametrize(
+    ("without", "note"),
+    [
+        (SKIP, "on the baseline's kernel: SKIP: says SKIP"),
+        (FAIL, "on the baseline's kernel: FAIL: says FAIL"),
+        (PASS, "it passes on the baseline's kernel too"),
+        (None, ""),
+    ],
+)
+def test_a_new_test_says_what_it_does_without_the_series(without: Status | None, note: str) -> None:
+    borrowed = [boot("baseline", {"t:new": without})] if without else []
+    (row,) = rows([], [boot("patched", {"t:new": PASS})], "base", "series", borrowed)
+
+    assert (row.verdict, row.base, row.note) == (CaseVerdict.NEW, (), note)
+
+
 def test_a_compiler_error_is_no_complaint_of_the_kernel() -> None:
     error = Finding("build", "x.c:1: error: no", "build:t:x:x.c:1: error: no", fatal=False, during="t:x")
     (row,) = rows([boot("baseline", {"t:x": FAIL})], [boot("patched", {"t:x": FAIL}, findings=(error,))], "base", "series")
