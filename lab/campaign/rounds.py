@@ -45,8 +45,8 @@ class _Rounds:
             job = self.bench.job(one.side, one.kernel, one.payload, boot)
             if one.payload.kind == "kunit" or one.tests:
                 jobs.append(job)
-            elif boot == 1:
-                idle.append(_nothing(job))
+            elif boot == 1 and one.payload.unbuilt:
+                idle.append(_unbuilt(job))
         for result in idle:
             self.lab.ledger.ran(result, self.verb)
         stage = self.verb.partition(" ")[0]
@@ -106,11 +106,10 @@ def _only(one: Sided, names: Sequence[str], results: Sequence[JobResult]) -> Sid
     return replace(one, tests=tuple(chosen), payload=replace(one.payload, command=(*words, *chosen)))
 
 
-def _nothing(job: Job) -> JobResult:
-    """The result of a side on which no test is there to be run."""
+def _unbuilt(job: Job) -> JobResult:
+    """The result of a side on which none of the tests builds."""
     assert job.payload is not None
     tests = tuple(
         Case(name, Status.FAIL, f"does not build: {text.splitlines()[0]}") for name, text in job.payload.unbuilt.items()
     )
-    why = "none of the tests builds" if tests else "the tree has none of the tests"
-    return replace(JobResult.of(job, Status.SKIP, 0.0, message=why), tests=tests)
+    return replace(JobResult.of(job, Status.SKIP, 0.0, message="none of the tests builds"), tests=tests)
