@@ -86,10 +86,10 @@ def _counts(metric: Metric, base: Values, patched: Values, *, material: bool) ->
     if not higher and not lower:
         near = _share(max(*base, *patched) - min(*base, *patched), median_low(base)) <= metric.min_effect
         return (Verdict.UNCHANGED if near else Verdict.INCONCLUSIVE), f"the ranges overlap{', within min_effect' if near else ''}"
-    if metric.better == "none":
-        return Verdict.INCONCLUSIVE, "the ranges are disjoint, and neither direction is declared better"
     if not material:
         return Verdict.UNCHANGED, "the ranges are disjoint, by less than min_effect"
+    if metric.better == "none":
+        return Verdict.INCONCLUSIVE, "the ranges are disjoint, and neither direction is declared better"
     return (Verdict.REGRESSED if higher == (metric.better == "less") else Verdict.IMPROVED), ""
 
 

@@ -120,6 +120,7 @@ def test_when_two_boots_are_not_enough(base: tuple[float, ...], patched: tuple[f
         ((5, 6, 7), (7, 8, 9), "less", Verdict.INCONCLUSIVE),
         ((5, 6, 7), (8, 9, 9), "none", Verdict.INCONCLUSIVE),
         ((5000, 5000, 5000), (5001, 5001, 5001), "less", Verdict.UNCHANGED),
+        ((5000, 5000, 5000), (5001, 5001, 5001), "none", Verdict.UNCHANGED),
         ((5000, 5001, 5003), (5001, 5002, 5004), "less", Verdict.UNCHANGED),
         ((5000, 5001, 5100), (5001, 5002, 5004), "less", Verdict.INCONCLUSIVE),
     ],
