@@ -18,9 +18,10 @@ from lab.events import Emit
 from lab.guest.boot import Guest, booted
 from lab.guest.launch import BootPlan
 from lab.guest.network import Network, private_network
-from lab.kernel.symbols import read_symbols
+from lab.kernel.symbols import functions_of, read_symbols
 from lab.measure.collect import Collected, collect, outcome
-from lab.measure.cost import cost_instrument
+from lab.measure.cost import PROFILE, cost_instrument
+from lab.measure.explain import identity, late_symbols
 from lab.measure.payload import missing_options
 from lab.measure.suites import Logs
 from lab.model.machine import GuestSpec, Instrument
@@ -140,6 +141,8 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
         place.payload_out.write_text(collected.stdout, encoding="utf-8")
         place.payload_err.write_text(collected.stderr, encoding="utf-8")
         progress.status = collected.status
+        if job.explain:
+            place.kallsyms.write_text(late_symbols(guests[0].shell, Deadline.after(QUIT_S)), encoding="utf-8")
     progress.findings = tuple(finding for guest in guests for finding in guest.findings())
 
 
@@ -158,7 +161,9 @@ def _unsuited(job: Job) -> str:
 def _instrument(job: Job, cache: Cache, symbols: object) -> Instrument | None:
     if job.payload is None or not job.payload.instrument or job.guest.mode != "exact":
         return None
-    return cost_instrument(cache, symbols, job.directory)  # type: ignore[arg-type]
+    program, kernel = job.payload.directory / job.payload.command[0], job.kernel
+    functions = (*functions_of(program), *functions_of(kernel.vmlinux, kernel.system_map)) if job.explain else ()
+    return cost_instrument(cache, symbols, job.directory, functions)  # type: ignore[arg-type]
 
 
 def judge(job: Job) -> JobResult:
@@ -186,7 +191,10 @@ def _outcome(job: Job, place: JobDir, record: BootRecord) -> Outcome:
     counted = job.directory / COST
     cost = _text(counted) if job.payload.instrument and job.guest.mode == "exact" else None
     status = -1 if record.payload_status is None else record.payload_status
-    return outcome(Collected(status, _text(place.payload_out), _text(place.payload_err)), cost, job.payload)
+    said = outcome(Collected(status, _text(place.payload_out), _text(place.payload_err)), cost, job.payload)
+    if job.explain and cost is not None:
+        said = replace(said, cases=(*said.cases, identity(_text(job.directory / PROFILE), cost)))
+    return said
 
 
 def _status(job: Job, record: BootRecord, cases: tuple[Case, ...]) -> Status:

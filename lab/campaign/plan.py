@@ -93,10 +93,17 @@ class Bench:
     proof: PayloadSpec | None = None
     """What proves by effect what a guest asks of its hardware."""
 
-    def job(self, side: Side, build: Build, payload: PayloadSpec | None, boot: int) -> Job:
-        """The job of one side's `boot`-th boot with `payload`, or of a plain boot."""
+    def job(self, side: Side, build: Build, payload: PayloadSpec | None, boot: int, *, explain: bool = False) -> Job:
+        """The job of one side's `boot`-th boot with `payload`, or of a plain boot; `explain`: one that is not judged."""
         last = side.series[-1].name if side.series else "base"
-        words = [payload.name if payload else "boot", last, f"k{side.depth:02d}", side.kconfig.name, side.role, f"r{boot:02d}"]
+        words = [
+            payload.name if payload else "boot",
+            last,
+            f"k{side.depth:02d}",
+            side.kconfig.name,
+            side.role,
+            f"{'x' if explain else 'r'}{boot:02d}",
+        ]
         job_id = ".".join(word.replace("/", "-") for word in words)
         slow = self.budget.factor(side.kconfig.name)
         return Job(
@@ -116,4 +123,5 @@ class Bench:
             stall_budget_s=self.budget.stall_cpu_s * slow,
             boot_budget_s=self.budget.boot_s * slow,
             slow=slow,
+            explain=explain,
         )

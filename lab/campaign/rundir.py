@@ -51,6 +51,11 @@ class JobDir:
         return self.path / "payload.err"
 
     @property
+    def kallsyms(self) -> Path:
+        """Symbols of modules and BPF programs, read from the guest when the payload was done."""
+        return self.path / "kallsyms"
+
+    @property
     def worker_err(self) -> Path:
         """The worker's stderr: a traceback if the lab has a bug."""
         return self.path / "worker.err"

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from lab.deadline import Deadline
 from lab.errors import LabError
+from lab.model.profile import Function
 from lab.proc import run
 
 DECODE_S = 120.0
 PLACE = re.compile(r"(?<![\w.+])(?P<name>[A-Za-z_][\w.]*)\+0x(?P<offset>[0-9a-f]+)/0x(?P<length>[0-9a-f]+)(?! \()")
 FUNCTION_TYPES = "tTwW"
-NEEDS = {"addr2line": "binutils"}
+LABEL_BYTES = 4096
+"""How far code without a size, a label of assembly, reaches at most."""
+NEEDS = {"addr2line": "binutils", "nm": "binutils"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,66 @@ def read_symbols(system_map: Path, vmlinux: Path) -> MapSymbols:
         else:
             others.setdefault(name, start)
     return MapSymbols(tuple(starts), tuple(names), {name: tuple(places) for name, places in functions.items()}, others, vmlinux)
+
+
+def functions_of(elf: Path, system_map: Path | None = None) -> tuple[Function, ...]:
+    """The functions of an ELF file at their linked addresses, ascending, each byte in one; none without a symbol table.
+
+    Of several names for one place the plainest stands. `system_map` stands in for a kernel whose vmlinux is not there.
+    """
+    found: tuple[Function, ...] = ()
+    if elf.is_file() and elf.stat().st_size:
+        found = parse_nm(run(["nm", "-S", "--defined-only", elf], deadline=Deadline.after(DECODE_S), check=False).stdout)
+    if not found and system_map is not None:
+        found = parse_nm(system_map.read_text(encoding="utf-8"), label_bytes=1 << 20)
+    return found
+
+
+def parse_nm(text: str, label_bytes: int = LABEL_BYTES) -> tuple[Function, ...]:
+    """The functions in what `nm -S` prints: address, size unless there is none, type, name."""
+    found: dict[int, tuple[int, bool, int, str]] = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) not in (3, 4) or words[-2] not in FUNCTION_TYPES:
+            continue
+        name, size = words[-1], int(words[1], 16) if len(words) == 4 else 0
+        first = int(words[0], 16)
+        found[first] = min(found.get(first, (0, True, 1 << 30, "")), (-size, name.startswith("_"), len(name), name))
+    functions: list[Function] = []
+    starts = sorted(found)
+    for first, after in zip(starts, [*starts[1:], 1 << 64], strict=True):
+        minus_size, _, _, name = found[first]
+        if not minus_size and functions and first < functions[-1].end:
+            continue  # a label inside a function
+        if functions and functions[-1].end > first:
+            functions[-1] = functions[-1]._replace(end=first)
+        functions.append(Function(first, first - minus_size if minus_size else min(after, first + label_bytes), name))
+    return tuple(functions)
+
+
+def parse_kallsyms(text: str) -> tuple[Function, ...]:
+    """Functions that came at run time, modules' and BPF's: /proc/kallsyms as root reads it, names with `[module]` behind them.
+
+    Nothing says where one ends, so each reaches to the next.
+    """
+    found = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 4 and words[1] in FUNCTION_TYPES and int(words[0], 16):
+            found[int(words[0], 16)] = f"{words[2]} {words[3]}"
+    starts = sorted(found)
+    ends = [*starts[1:], 1 << 64]
+    return tuple(Function(first, min(end, first + (1 << 20)), found[first]) for first, end in zip(starts, ends, strict=True))
+
+
+def source_files(vmlinux: Path, functions: Sequence[Function]) -> dict[str, str]:
+    """Function name -> its source file relative to the tree's top, for those the debug information knows. Raises CommandError."""
+    addresses = "".join(f"{function.first:#x}\n" for function in functions)
+    out = run(["addr2line", "-e", vmlinux], deadline=Deadline.after(DECODE_S), stdin=addresses.encode()).stdout
+    places = [posixpath.normpath(line.partition(":")[0]) for line in out.splitlines()]
+    if len(places) != len(functions):
+        return {}
+    return {function.name: place for function, place in zip(functions, places, strict=True) if not place.startswith("??")}
 
 
 def _addr2line(vmlinux: Path, addresses: Sequence[int]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +14,13 @@ from lab.deadline import Deadline
 from lab.errors import HostError
 from lab.model.machine import Instrument
 from lab.model.ports import Symbols
+from lab.model.profile import Function
 from lab.proc import need, run
 
 PLUGIN = Path(__file__).with_name("cost_plugin.c")
 QEMU = "qemu-system-x86_64"
 HEADER = "lab-cost 1"
+FUNCTIONS, PROFILE = "cost.functions", "cost.profile"
 VERSION = re.compile(r"version (?P<major>\d+)\.(?P<minor>\d+)")
 
 CONTEXTS = ("task", "peer", "softirq", "other", "hardirq", "tail", "idle")
@@ -141,15 +144,21 @@ def _doubts(number: int, section: Section) -> list[str]:
     return doubts
 
 
-def cost_instrument(cache: Cache, symbols: Symbols, directory: Path) -> Instrument:
+def cost_instrument(cache: Cache, symbols: Symbols, directory: Path, functions: Sequence[Function] = ()) -> Instrument:
     """The plugin for the QEMU that is there and this kernel; writes `directory`/cost.symbols, QEMU writes `directory`/cost.out.
 
+    With `functions`, ascending and apart, it also writes PROFILE: what was executed by function and call path.
     Raises HostError (no QEMU, a kernel without the symbols), PayloadError (the plugin does not compile).
     """
     plugin = shared_object(cache, PLUGIN, [f"-DLAB_API={plugin_api(qemu_version())}"])
     places, output = directory / "cost.symbols", directory / "cost.out"
     places.write_text(places_of(symbols), encoding="ascii")
-    argument = ",".join(f"{key}={_comma(path)}" for key, path in (("symbols", places), ("out", output)))
+    files = {"symbols": places, "out": output}
+    if functions:
+        files |= {"functions": directory / FUNCTIONS, "profile": directory / PROFILE}
+        lines = (f"{function.first:x} {function.end:x} {function.name}\n" for function in functions)
+        files["functions"].write_text("".join(lines), encoding="utf-8")
+    argument = ",".join(f"{key}={_comma(path)}" for key, path in files.items())
     return Instrument(("-plugin", f"{_comma(plugin)},{argument}"), output)
 
 
@@ -188,7 +197,7 @@ def places_of(symbols: Symbols) -> str:
         raise HostError(
             f"System.map has no {error}: the plugin cannot tell contexts apart in this kernel", hint="use a guest in another mode"
         ) from error
-    optional = [("stubs", "spurious_entries_start"), ("thunk", "__x86_return_thunk")]
+    optional = [("stubs", "spurious_entries_start"), ("thunk", "__x86_return_thunk"), ("exec", "begin_new_exec")]
     optional += [("irq", f"asm_sysvec_{name}") for name in SYSVECS if name != "apic_timer_interrupt"]
     optional += [("exception", f"asm_exc_{name}") for name in EXCEPTIONS]
     found = [*required, *((place, *extent) for place, name in optional if (extent := _extent(symbols, name)))]

@@ -3,12 +3,7 @@
 #ifndef COST_CONTEXT_H
 #define COST_CONTEXT_H
 
-#include "cost_api.h"
-
-enum context { TASK, PEER, SOFTIRQ, OTHER, HARDIRQ, TAIL, IDLE, CONTEXTS };
-/* TASK: the one that executed the start mark; PEER: those that executed join; SOFTIRQ: softirqs these two ran themselves;
- * TAIL: softirqs at the end of a hard interrupt; OTHER: every other task, kworkers among them.
- */
+#include "cost_tree.h"
 
 enum frame { EXCEPTION, HARD, SOFT };
 #define MAX_DEPTH 16
@@ -35,7 +30,13 @@ static uint64_t peers[MAX_PEERS], measured;
 static unsigned int n_peers, measured_cpu, n_cpus;
 
 static uint64_t count[CONTEXTS], rep_steps, op_rep_steps, faults, irqs, switches, elsewhere, anomalies;
-static bool open_section;
+static bool open_section, profiling;
+
+/* cost_stack.h: which call path a vCPU is on. */
+static void charge(unsigned int vcpu, uint64_t n);
+static void walk_back(unsigned int vcpu);
+static void walk_over(unsigned int vcpu, uint64_t task);
+static void walk_steps(unsigned int vcpu);
 
 #if LAB_API == 1
 static uint64_t executed;
@@ -86,6 +87,8 @@ static void settle(unsigned int vcpu, uint64_t at)
 	if (!open_section)
 		return;
 	count[cpu->context] += n;
+	if (profiling)
+		charge(vcpu, n);
 	if (vcpu != measured_cpu && cpu->context != IDLE)
 		elsewhere += n;
 }
@@ -163,6 +166,8 @@ static void on_iret(unsigned int vcpu, void *data)
 		pop(vcpu, 1);
 	else
 		anomalies++;
+	if (profiling && !cpu->to_user)
+		walk_back(vcpu);
 	cpu->to_user = false;
 }
 
@@ -236,6 +241,8 @@ static void on_switch(unsigned int vcpu, uint32_t info, uint64_t vaddr, void *da
 	cpu->task = vaddr;
 	swap_frames(cpu->task, &cpu->frames, false);
 	flip(vcpu, now(vcpu));
+	if (profiling)
+		walk_over(vcpu, vaddr);
 }
 
 static void on_rep(unsigned int vcpu, void *vaddr)
@@ -245,6 +252,8 @@ static void on_rep(unsigned int vcpu, void *vaddr)
 	if (cpu->rep == (uint64_t)vaddr && cpu->rep_at == now(vcpu)) {
 		rep_steps += open_section;
 		op_rep_steps += open_section && in_operation(cpu->context);
+		if (profiling && open_section)
+			walk_steps(vcpu);
 		return;
 	}
 	cpu->rep = (uint64_t)vaddr;

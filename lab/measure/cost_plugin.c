@@ -17,6 +17,14 @@
  *	section <ordinal>
  *	lap <task> <peer> <softirq> <rep> <beside> <faults> <idle>
  *	end <ordinal> laps <n> task <n> peer <n> ... anomalies <n>
+ *
+ * With profile=, each instruction also counts for the function and the call path it is executed on (functions= names where
+ * they lie); the counts above stay what they are. That file, also flushed at the end of every section:
+ *	lab-profile 1
+ *	section <ordinal>
+ *	function <number> <address | foreign>
+ *	node <number> <parent> <function> <calls> <instructions by context: 7> <events: 7>
+ *	end <ordinal> nodes <n>
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,9 +35,9 @@
 EXPORT int qemu_plugin_version = LAB_API;
 EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
 
-enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, THUNK, PLACES };
+enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, EXEC, THUNK, PLACES };
 static const char *const place_names[PLACES] = {
-	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "thunk",
+	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "exec", "thunk",
 };
 
 static struct { enum place place; uint64_t first, end; } places[128];
@@ -74,6 +82,11 @@ static bool returns_by_thunk(const unsigned char *code, size_t size, uint64_t va
 	return false;
 }
 
+static bool is_stub(uint64_t vaddr, const unsigned char *code)
+{
+	return vaddr % 8 == 0 && (code[0] == 0x6a || code[0] == 0x68 || code[0] == 0xf3);
+}
+
 static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_t first, const unsigned char *code, size_t size)
 {
 	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
@@ -85,7 +98,7 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 		cb = entry ? on_irq : NULL;
 		break;
 	case STUBS:		/* a table of stubs, 8 or, with ENDBR, 16 bytes apart */
-		cb = vaddr % 8 == 0 && (code[0] == 0x6a || code[0] == 0x68 || code[0] == 0xf3) ? on_irq : NULL;
+		cb = is_stub(vaddr, code) ? on_irq : NULL;
 		break;
 	case FAULT:
 	case EXCEPTION_ENTRY:
@@ -114,6 +127,7 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 	case FORKED:
 		cb = entry ? on_syscall : NULL;
 		break;
+	case EXEC:
 	case THUNK:
 	case PLACES:
 		break;
@@ -122,26 +136,37 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, NO_REGS, place == FAULT || place == FORKED ? insn : NULL);
 }
 
-static void watch(struct qemu_plugin_insn *insn)
+/* What enters the kernel, or a new program, at this very instruction. */
+static enum entry entry_at(uint64_t vaddr, const unsigned char *code)
+{
+	static const enum entry entries[PLACES] = {
+		[IRQ] = BY_IRQ, [EXCEPTION_ENTRY] = BY_EXCEPTION, [FAULT] = BY_EXCEPTION, [SYSCALL] = BY_SYSCALL,
+		[FORKED] = BY_FORK, [EXEC] = BY_EXEC,
+	};
+
+	for (size_t i = 0; i < n_places; i++) {
+		if (places[i].place == STUBS && vaddr >= places[i].first && vaddr < places[i].end && is_stub(vaddr, code))
+			return BY_IRQ;
+		if (vaddr == places[i].first && entries[places[i].place])
+			return entries[places[i].place];
+	}
+	return INSIDE;
+}
+
+static void watch(struct qemu_plugin_insn *insn, const unsigned char *code, size_t size)
 {
 	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
-	size_t size = qemu_plugin_insn_size(insn);
-	unsigned char code[16] = { 0 };
-	exec_cb mark;
+	bool rep = is_rep_string(code, size);
+	exec_cb mark = mark_of(code, size);
 
-	size = size < sizeof(code) ? size : sizeof(code);
-#if LAB_API < 3
-	memcpy(code, qemu_plugin_insn_data(insn), size);
-#else
-	qemu_plugin_insn_data(insn, code, size);
-#endif
 	for (size_t i = 0; i < n_places; i++)
 		if (vaddr >= places[i].first && vaddr < places[i].end)
 			watch_place(insn, places[i].place, places[i].first, code, size);
-	mark = mark_of(code, size);
 	if (mark)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, mark, NO_REGS, NULL);
-	if (is_rep_string(code, size)) {
+	if (profile)
+		watch_for_profile(insn, code, size, rep);
+	if (rep) {
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_rep, NO_REGS, (void *)vaddr);
 		return;
 	}
@@ -150,6 +175,21 @@ static void watch(struct qemu_plugin_insn *insn)
 #else
 	qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(insn, INLINE_ADD, executed, 1);
 #endif
+}
+
+/* profile=: a translated block is walked into where it begins, and again where it runs on into the next function. */
+static void watch_block(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *insn, size_t number, const unsigned char *code)
+{
+	static uint32_t function;
+	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
+
+	if (number && range_of(vaddr) == function)
+		return;
+	function = range_of(vaddr);
+	if (number)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_enter, NO_REGS, new_block(vaddr, INSIDE));
+	else
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_enter, NO_REGS, new_block(vaddr, entry_at(vaddr, code)));
 }
 
 #if LAB_API == 1
@@ -176,8 +216,21 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
 	if (n_cpus > 1)
 		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, NULL);
 #endif
-	for (size_t i = 0; i < n; i++)
-		watch(qemu_plugin_tb_get_insn(tb, i));
+	for (size_t i = 0; i < n; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+		size_t size = qemu_plugin_insn_size(insn);
+		unsigned char code[16] = { 0 };
+
+		size = size < sizeof(code) ? size : sizeof(code);
+#if LAB_API < 3
+		memcpy(code, qemu_plugin_insn_data(insn), size);
+#else
+		qemu_plugin_insn_data(insn, code, size);
+#endif
+		if (profile)
+			watch_block(tb, insn, i, code);
+		watch(insn, code, size);
+	}
 }
 
 /* symbols=: lines of place, first address, address after the last byte. */
@@ -212,9 +265,13 @@ int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, ch
 			failed |= read_places(argv[i] + 8);
 		else if (!strncmp(argv[i], "out=", 4))
 			out = fopen(argv[i] + 4, "w");
+		else if (!strncmp(argv[i], "functions=", 10))
+			failed |= read_functions(argv[i] + 10);
+		else if (!strncmp(argv[i], "profile=", 8))
+			failed |= begin_profile(argv[i] + 8);
 	}
-	if (failed || !out || !n_places || n_cpus > MAX_CPUS || !info->system_emulation) {
-		fprintf(stderr, "cost plugin: needs symbols=FILE out=FILE, both usable, and at most %d vCPUs\n", MAX_CPUS);
+	if (failed || !out || !n_places || !profile != !n_ranges || n_cpus > MAX_CPUS || !info->system_emulation) {
+		fprintf(stderr, "cost plugin: needs symbols=FILE out=FILE [functions=FILE profile=FILE], all usable, and at most %d vCPUs\n", MAX_CPUS);
 		return -1;
 	}
 #if LAB_API > 1

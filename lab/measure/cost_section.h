@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cost_context.h"
+#include "cost_profile.h"
 
 #define COLUMNS 7
 /* Per lap: instructions in TASK, PEER and SOFTIRQ, the further REP steps of these three, whatever else was executed (steps
@@ -33,6 +33,11 @@ static void start(unsigned int vcpu, void *data)
 	for (unsigned int i = 0; i < n_cpus; i++)
 		cpus[i].context = context_of(&cpus[i]);
 	open_section = true;
+	if (profile) {
+		profiling = true;
+		forget_counts();
+		walk_own(vcpu);
+	}
 	fprintf(out, "section %u\n", ordinal);
 	fflush(out);
 }
@@ -82,6 +87,8 @@ static void stop(unsigned int vcpu, void *data)
 	fprintf(out, " rep %" PRIu64 " faults %" PRIu64 " irqs %" PRIu64, rep_steps, faults, irqs);
 	fprintf(out, " switches %" PRIu64 " elsewhere %" PRIu64 " anomalies %" PRIu64 "\n", switches, elsewhere, anomalies);
 	fflush(out);
+	if (profile)
+		write_profile(ordinal - 1);
 	n_peers = 0;
 	measured = 0;
 }
@@ -94,6 +101,7 @@ static void join(unsigned int vcpu, void *data)
 	else
 		peers[n_peers++] = cpus[vcpu].task;
 	flip(vcpu, now(vcpu));
+	walk_own(vcpu);
 }
 
 #endif

@@ -93,6 +93,8 @@ class Job:
     """Host seconds to ready, the last resort."""
     slow: float = 1.0
     """Factor on every budget: how much slower than the default kernel this one may be."""
+    explain: bool = False
+    """Whether it is run to say where instructions are executed; such a boot is never judged against another."""
 
 
 End = Literal["finished", "kernel", "lab"]
@@ -144,6 +146,8 @@ class JobResult:
     attempts: int = 1
     """2 when a MISS was retried on a fresh guest: shown as flaky, never as a plain pass."""
     env: dict[str, str] = field(default_factory=dict)
+    explain: bool = False
+    """Whether the boot was for an explanation; its rows are in no comparison."""
     tests: tuple[Case, ...] = ()
     """Results of the kernel's own tests. They decide nothing here: the run's `tests` compare them with the other side's."""
 
@@ -159,6 +163,7 @@ class JobResult:
             payload=job.payload.name if job.payload else "",
             role=job.role,
             boot=job.boot,
+            explain=job.explain,
             status=status,
             seconds=seconds,
             message=message,

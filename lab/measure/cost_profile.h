@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* profile=: which instructions are watched for it, and what is written at the end of every section. */
+#ifndef COST_PROFILE_H
+#define COST_PROFILE_H
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cost_stack.h"
+
+static FILE *profile;
+static uint8_t *named;			/* functions that were written */
+static size_t room_named;
+
+#define USER_END (1ull << 63)
+
+/* The opcode behind prefixes; `*wide`: REX.W, `*half`: 0x66. */
+static size_t skip_prefixes(const unsigned char *code, size_t size, bool *lock, bool *wide, bool *half)
+{
+	size_t i = 0;
+
+	for (; i < size && code[i] && strchr("\x66\x67\x2e\x36\x3e\x26\x64\x65\xf0\xf2\xf3", code[i]); i++) {
+		*lock |= code[i] == 0xf0;
+		*half |= code[i] == 0x66;
+	}
+	if (i < size && (code[i] & 0xf0) == 0x40)
+		*wide = code[i++] & 8;
+	return i;
+}
+
+/* Calls, returns and the events of one instruction; `code` is zero-padded. */
+static void watch_for_profile(struct qemu_plugin_insn *insn, const unsigned char *code, size_t size, bool rep)
+{
+	bool lock = false, wide = false, half = false;
+	size_t i = skip_prefixes(code, size, &lock, &wide, &half);
+	unsigned int op = code[i], two = op == 0x0f ? code[i + 1] : 0, modrm = code[i + (op == 0x0f ? 2 : 1)], reg = modrm >> 3 & 7;
+	enum event event = EVENTS;
+
+	if (op == 0xe8 || (op == 0xff && reg == 2))
+		qemu_plugin_register_vcpu_mem_cb(insn, on_call, NO_REGS, MEM_ANY, NULL);
+	else if (op == 0xc2 || op == 0xc3)
+		qemu_plugin_register_vcpu_mem_cb(insn, on_return, NO_REGS, MEM_ANY, NULL);
+	else if (op == 0xcf)
+		event = IRET;
+	else if (two == 0x30)
+		event = WRMSR;
+	else if (two == 0x22 && reg == 3)
+		event = WRCR3;
+	else if ((two == 0x01 && reg == 7 && modrm < 0xc0) || (two == 0x38 && half && code[i + 2] == 0x82))
+		event = INVLPG;
+	else if (lock || ((op == 0x86 || op == 0x87) && modrm < 0xc0))	/* XCHG with memory locks by itself */
+		event = LOCKED;
+	if (event != EVENTS)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_event, NO_REGS, (void *)(uintptr_t)event);
+	if (rep)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_width, NO_REGS,
+						       (void *)(uintptr_t)(!(op & 1) ? 1 : wide ? 8 : half ? 2 : 4));
+}
+
+/* The block that begins at `vaddr`; never freed, translated code keeps it. */
+static struct block *new_block(uint64_t vaddr, enum entry entry)
+{
+	static struct block *room;
+	static size_t left;
+
+	if (!left--) {
+		left = 4095;
+		room = grown(NULL, left + 1, sizeof(*room));
+	}
+	room->vaddr = vaddr;
+	room->function = function_at(vaddr);
+	room->entry = entry;
+	room->user = vaddr < USER_END;
+	room->first = room->function < n_ranges && ranges[room->function].first == vaddr;
+	return room++;
+}
+
+/* function <number> <address, or foreign> */
+static void write_function(uint32_t function)
+{
+	if (function >= room_named) {
+		size_t room = 2 * (n_ranges + n_strays) + 1;
+
+		named = grown(named, room, 1);
+		memset(named + room_named, 0, room - room_named);
+		room_named = room;
+	}
+	if (named[function])
+		return;
+	named[function] = true;
+	if (function == FOREIGN)
+		fprintf(profile, "function %" PRIu32 " foreign\n", function);
+	else
+		fprintf(profile, "function %" PRIu32 " %" PRIx64 "\n", function,
+			function < n_ranges ? ranges[function].first : strays[function - n_ranges - 1]);
+}
+
+/* node <number> <parent> <function> <calls>, by context, by event; a parent comes before its children. */
+static void write_profile(unsigned int section)
+{
+	bool *due = calloc(n_nodes, sizeof(*due));
+	size_t written = 0;
+
+	if (!due)
+		abort();
+	for (size_t i = n_nodes; i-- > 1;) {
+		for (int j = 0; j < CONTEXTS; j++)
+			due[i] |= nodes[i].count[j] != 0;
+		due[nodes[i].parent] |= due[i];
+	}
+	fprintf(profile, "section %u\n", section);
+	for (size_t i = 1; i < n_nodes; i++) {
+		if (!due[i])
+			continue;
+		write_function(nodes[i].function);
+		fprintf(profile, "node %zu %" PRIu32 " %" PRIu32 " %" PRIu64, i, nodes[i].parent, nodes[i].function, nodes[i].calls);
+		for (int j = 0; j < CONTEXTS; j++)
+			fprintf(profile, " %" PRIu64, nodes[i].count[j]);
+		for (int j = 0; j < EVENTS; j++)
+			fprintf(profile, " %" PRIu64, nodes[i].event[j]);
+		fputc('\n', profile);
+		written++;
+	}
+	fprintf(profile, "end %u nodes %zu\n", section, written);
+	fflush(profile);
+	free(due);
+}
+
+static void forget_counts(void)
+{
+	for (size_t i = 0; i < n_nodes; i++) {
+		nodes[i].calls = 0;
+		memset(nodes[i].count, 0, sizeof(nodes[i].count));
+		memset(nodes[i].event, 0, sizeof(nodes[i].event));
+	}
+}
+
+/* functions=: lines of first address, address after the last byte, and what nobody reads here; ascending and apart. */
+static int read_functions(const char *path)
+{
+	size_t room = 0;
+	uint64_t first, end;
+	FILE *file = fopen(path, "r");
+
+	if (!file)
+		return -1;
+	while (fscanf(file, "%" SCNx64 " %" SCNx64 "%*[^\n]", &first, &end) == 2) {
+		if (n_ranges == room) {
+			room = room ? 2 * room : 1 << 16;
+			ranges = grown(ranges, room, sizeof(*ranges));
+		}
+		if (first >= end || (n_ranges && first < ranges[n_ranges - 1].end)) {
+			n_ranges = 0;
+			break;
+		}
+		ranges[n_ranges].first = first;
+		ranges[n_ranges++].end = end;
+	}
+	fclose(file);
+	return n_ranges ? 0 : -1;
+}
+
+static int begin_profile(const char *path)
+{
+	profile = fopen(path, "w");
+	if (!profile)
+		return -1;
+	fprintf(profile, "lab-profile 1\n");
+	fflush(profile);
+	child(ROOT, FOREIGN);		/* the root itself */
+	return 0;
+}
+
+#endif
