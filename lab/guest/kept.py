@@ -78,10 +78,10 @@ def keep(plan: BootPlan, name: str, emit: Emit) -> Kept:
     """
     began = time.monotonic()
     emit(StageStarted("boot", name))
-    directory, lock = runtime.claim(runtime.root())
+    runtime.living(runtime.root())  # the dead need no names
+    directory, lock = runtime.claim(runtime.root(), name)
     try:
-        taken = {guest.name for guest in kept()}
-        name = next(word for word in (name, *(f"{name}.{number}" for number in range(2, 1000))) if word not in taken)
+        name = (directory / runtime.NAME).read_text()
         (directory / PLAN).write_bytes(pickle.dumps((name, replace(plan, runtime=directory))))
         words = (sys.executable, "-P", "-m", "lab.guest.owner", directory)
         owner = spawn(words, stdout=PIPE, stderr=STDOUT, pass_fds=(lock,), die_with_parent=False)

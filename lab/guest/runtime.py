@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab.errors import HostError
 
-LOCK, CONSOLE, GDB = "lock", "console", "gdb"
+LOCK, CONSOLE, GDB, NAME = "lock", "console", "gdb", "name"
 LONGEST_SOCKET = 107
 """Bytes of a UNIX socket's path (unix(7))."""
 
@@ -43,13 +43,20 @@ def _guarded(place: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def claim(place: Path) -> tuple[Path, int]:
-    """A new directory and the fd of its held lock, which a child may inherit; it is alive until the last holder is gone."""
+def claim(place: Path, name: str = "") -> tuple[Path, int]:
+    """A new directory and the fd of its held lock, which a child may inherit; it is alive until the last holder is gone.
+
+    A `name` is kept in its file NAME, with `.2`, `.3`... behind it when another directory has it.
+    """
     with _guarded(place):
+        taken = {path.read_text() for path in place.glob(f"*/{NAME}")}
         directory = place / secrets.token_hex(4)
         directory.mkdir(mode=0o700)
         fd = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if name:
+            names = (name, *(f"{name}.{number}" for number in range(2, len(taken) + 3)))
+            (directory / NAME).write_text(next(word for word in names if word not in taken))
     return directory, fd
 
 

@@ -23,6 +23,15 @@ def test_a_directory_lives_as_long_as_its_lock_is_held(place: Path) -> None:
     assert not directory.exists()
 
 
+def test_a_name_is_given_once_even_before_anybody_is_up(place: Path) -> None:
+    claimed = [runtime.claim(place, "dev") for _ in range(3)]
+    assert [(directory / runtime.NAME).read_text() for directory, _ in claimed] == ["dev", "dev.2", "dev.3"]
+    os.close(claimed[1][1])
+    runtime.living(place)
+    again, _ = runtime.claim(place, "dev")
+    assert (again / runtime.NAME).read_text() == "dev.2", "the name of a dead one is free"
+
+
 def test_scratch_is_gone_after_an_error_too(place: Path) -> None:
     with pytest.raises(ZeroDivisionError), runtime.scratch() as directory:
         raise ZeroDivisionError
