@@ -14,6 +14,7 @@ from lab.campaign.settings import whole_number
 from lab.errors import UsageError
 from lab.events import Note
 from lab.kernel.selftests import ALL, RUNNER, Selftests, Want, build_selftests, make_lines, parse_wants
+from lab.kernel.slot import slot_name
 from lab.kernel.tree import apply
 from lab.model.change import Build, Tree
 from lab.model.run import PayloadSpec
@@ -69,9 +70,11 @@ def kselftest_lines(lab: Lab, ask: Ask, target: str, timeout: str = "") -> Itera
     ask = _on_debian(lab, ask)
     yield from build_lines(lab, ask)
     wants = wanted(lab, ask, target)
+    cc = ask.cc or "gcc"
     for side in lab.sides(ask):
-        yield f"# the self-tests of {side.label}; VMLINUX is its kernel's"
-        yield from make_lines(_tree(lab, ask, side), wants, cache=lab.cache, cc=ask.cc or "gcc")
+        vmlinux = lab.cache.root / "slots" / slot_name(side.kconfig.name, cc) / "tree" / "vmlinux"
+        yield f"# the self-tests of {side.label}, after its kernel was built"
+        yield make_lines(_tree(lab, ask, side), wants, cache=lab.cache, vmlinux=vmlinux, cc=cc)
     yield from boot_lines(lab, with_log(ask))
     yield "# in the guest, where the tests were installed:"
     yield quote(_runner_words(lab, ask, int(timeout or 0), [str(want) for want in wants]))

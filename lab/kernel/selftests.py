@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -152,30 +152,21 @@ def build_selftests(tree: Tree, wants: Sequence[Want], kernel: Build, *, cache: 
     return made
 
 
-def make_lines(tree: Tree, wants: Sequence[Want], *, cache: Cache, cc: str = "gcc") -> Iterator[str]:
-    """The git and make lines of a build, ready to paste, for --dry-run."""
+def make_lines(tree: Tree, wants: Sequence[Want], *, cache: Cache, vmlinux: Path, cc: str = "gcc") -> str:
+    """The git and make lines of a build, ready to paste, for --dry-run. `vmlinux`: where the tree's kernel was built."""
     slot = Slot(cache.root / "slots" / slot_name(SLOT, cc), cache, cc, -1)
-    place = _Place(slot, slot.root / "payload", lambda _: None, Path("$VMLINUX"), [])
-    yield quote(["mkdir", "-p", slot.tree])
-    index = f"GIT_INDEX_FILE={slot.root / 'index'}"
-    yield quote(
-        [
-            "env",
-            index,
-            "git",
-            f"--git-dir={tree.repository}",
-            f"--work-tree={slot.tree}",
-            "read-tree",
-            "--reset",
-            "-u",
-            tree.commit,
-        ]
-    )
-    yield quote(["cd", slot.tree])
-    yield quote(["make", "-s", "headers"])
+    place = _Place(slot, slot.root / "payload", lambda _: None, vmlinux, [])
+    index = ["env", f"GIT_INDEX_FILE={slot.root / 'index'}", "git", f"--git-dir={tree.repository}", f"--work-tree={slot.tree}"]
+    lines: list[Sequence[str | Path]] = [
+        ["mkdir", "-p", slot.tree, *(place.out / want.target for want in wants)],
+        [*index, "read-tree", "--reset", "-u", tree.commit],
+        ["cd", slot.tree],
+        ["make", "-s", "headers"],
+    ]
     for want in wants:
-        yield quote(place.target(want.target, *_build_words(place, want.target, want.tests)))
-        yield quote(place.target(want.target, *_install_words(place, want.target)))
+        lines.append(place.target(want.target, *_build_words(place, want.target, want.tests)))
+        lines.append(place.target(want.target, *_install_words(place, want.target)))
+    return "\n".join(map(quote, lines))
 
 
 def _load(directory: Path) -> Selftests:
