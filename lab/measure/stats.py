@@ -74,8 +74,8 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """What a test found, each a number per row: what patched adds, p (two-sided), the ends of its interval."""
+class Shift:
+    """What patched adds, each a number per row: the estimate, p of its being 0 (two-sided), the ends of the interval."""
 
     estimate: Array
     p: Array
@@ -84,11 +84,11 @@ class Tested:
 
 
 @lru_cache(maxsize=2)  # the rows of a payload share their designs
-def assignments(design: Design) -> Array:
-    """The ways to name the sides that the test looks at, 1.0 for patched: all of them, or the actual one before a seeded draw."""
+def assignments(design: Design, most: int) -> Array:
+    """The ways to name the sides that the test looks at, 1.0 for patched: all, or `most`, the actual one and a seeded draw."""
     actual = np.array(design.patched, dtype=float)
-    if math.prod(math.comb(base + patched, patched) for base, patched in design.sizes) > ASSIGNMENTS:
-        return np.vstack([actual, _drawn(design, ASSIGNMENTS - 1)])
+    if math.prod(math.comb(base + patched, patched) for base, patched in design.sizes) > most:
+        return np.vstack([actual, _drawn(design, most - 1)])
     every = np.zeros((1, len(design.block)))
     for where, (_, chosen) in zip(design.positions, design.sizes, strict=True):
         ways = list(combinations(where, chosen))
@@ -108,7 +108,7 @@ def _drawn(design: Design, number: int) -> Array:
     return drawn
 
 
-def tested(design: Design, values: npt.ArrayLike, level: float) -> Tested:
+def shift_of(design: Design, values: npt.ArrayLike, level: float) -> Shift:
     """Test whether patched adds anything, and the interval of what it adds at confidence 1 - `level`.
 
     The statistic is the sum of the patched boots' values less their blocks' means; divided by `information` it is the
@@ -118,33 +118,33 @@ def tested(design: Design, values: npt.ArrayLike, level: float) -> Tested:
     statistic is linear, so each assignment has one shift at which it ties with the actual one, and the ends are order
     statistics of those. They are infinite where no shift can be rejected.
     """
-    ways, side = assignments(design), design.centred(np.array(design.patched, dtype=float))
+    ways, side = assignments(design, ASSIGNMENTS), design.centred(np.array(design.patched, dtype=float))
     centred = design.centred(values)
     actual = (centred @ np.array(design.patched, dtype=float))[..., None]
     permuted = centred @ ways.T
     tie = ROUNDING * np.abs(centred).sum(axis=-1, keepdims=True)
     tails = np.minimum((permuted >= actual - tie).mean(axis=-1), (permuted <= actual + tie).mean(axis=-1))
-    gained = design.information - ways @ side
-    same = gained < ROUNDING
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shifts = (actual - permuted) / gained
-    rank = _rejectable(len(ways), level)
-    low = np.partition(np.where(same, -np.inf, shifts), rank, axis=-1)[..., rank]
-    high = -np.partition(np.where(same, -np.inf, -shifts), rank, axis=-1)[..., rank]
     estimate = actual[..., 0] / design.information
-    return Tested(estimate, np.minimum(1.0, 2 * tails), np.minimum(low, estimate), np.maximum(high, estimate))
+    gained = design.information - ways @ side
+    other = gained > ROUNDING
+    rank, last = _rejectable(len(ways), level) - int((~other).sum()), int(other.sum()) - 1
+    low, high = np.full_like(estimate, -np.inf), np.full_like(estimate, np.inf)
+    if rank >= 0:
+        ends = np.partition((actual - permuted[..., other]) / gained[other], [rank, last - rank], axis=-1)
+        low, high = ends[..., rank], ends[..., last - rank]
+    return Shift(estimate, np.minimum(1.0, 2 * tails), np.minimum(low, estimate), np.maximum(high, estimate))
 
 
-def sequential(looks: Sequence[tuple[Design, npt.ArrayLike, float]], alpha: float) -> Tested:
+def sequential(looks: Sequence[tuple[Design, npt.ArrayLike, float]], alpha: float) -> Shift:
     """The last look's estimate and interval, and p over all of them; a look is its design, its values, its share of alpha.
 
     That p is the least of each look's p divided by its share: whenever one stops, by the union bound it is below alpha with a
     chance of at most alpha. The interval is a repeated one (Jennison and Turnbull, J. R. Stat. Soc. B 51, 1989).
     """
-    found = [(tested(design, values, alpha * share), share) for design, values, share in looks]
+    found = [(shift_of(design, values, alpha * share), share) for design, values, share in looks]
     p = np.minimum.reduce([result.p / share for result, share in found])
     last, _ = found[-1]
-    return Tested(last.estimate, np.minimum(1.0, p), last.low, last.high)
+    return Shift(last.estimate, np.minimum(1.0, p), last.low, last.high)
 
 
 def _rejectable(ways: int, level: float) -> int:
