@@ -59,7 +59,7 @@ SUPPORTED = ("12", "13")
 FIRST_RUN_GB = 10.0
 """Source, two build slots and the cache of a first run."""
 QEMU_RANGE = ((7, 2), (11, 0))
-VERSION_WORDS = {"ip": ("-V",), "ssh": ("-V",), "bc": ("--version",)}
+VERSION_WORDS = {"ip": ("-V",), "mksquashfs": ("-version",), "ssh": ("-V",), "bc": ("--version",)}
 
 
 @dataclass(frozen=True)
