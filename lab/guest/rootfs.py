@@ -91,19 +91,28 @@ def make_rootfs(name: str, contents: Contents, cache: Cache, emit: Emit) -> Root
 
 
 def _made(name: str, contents: Contents, cache: Cache, emit: Emit) -> Rootfs:
+    """As make_rootfs without its second best; root refreshes lists that are missing, or name what the archive has no more."""
+    resolution: Resolution | None = None
     try:
         resolution = packages.resolve(contents.packages, contents.optional, cache)
-    except HostError:
+        return _of(resolution, name, contents, cache, emit)
+    except HostError as error:
         if os.geteuid() != 0:
             raise
+        emit(Note(f"image {name}: {error.message.splitlines()[0]}; refreshing apt's lists"))
         packages.update()
-        resolution = packages.resolve(contents.packages, contents.optional, cache)
+        newer = packages.resolve(contents.packages, contents.optional, cache)
+        if newer == resolution:
+            raise
+    return _of(newer, name, contents, cache, emit)
+
+
+def _of(resolution: Resolution, name: str, contents: Contents, cache: Cache, emit: Emit) -> Rootfs:
     key = key_of(contents, resolution)
     label = f"IMAGE {name} LACKS {', '.join(resolution.left_out)}: the archive has none" if resolution.left_out else ""
     if label:
         emit(Note(label))
-    if not (place := cache.find("rootfs", key)):
-        place = cache.get_or_make("rootfs", key, lambda aside: _fill(aside, name, contents, resolution, emit))
+    place = cache.get_or_make("rootfs", key, lambda aside: _fill(aside, name, contents, resolution, emit))
     return Rootfs(key, place / SQUASHFS, label)
 
 

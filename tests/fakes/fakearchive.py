@@ -12,7 +12,10 @@ SCRIPTS = {
     # print-uris of every package asked for that the table has; the first that it lacks ends it, as with the real one
     "apt-get": """
 echo "$*" >>$here/asked
-[ "$1" != update ] || { [ ! -e $here/renewed ] || cp $here/renewed $here/table; exit 0; }
+if [ "$1" = update ]; then
+	[ ! -e $here/renewed ] || { cp $here/renewed $here/table; cp $here/renewed $here/lists/host_Packages; rm -f $here/broken; }
+	exit
+fi
 while [ "$1" != install ]; do shift; done
 shift
 for word; do

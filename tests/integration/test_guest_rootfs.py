@@ -122,6 +122,19 @@ def test_root_refreshes_the_lists_first(
     assert "--include=base=1,gadget=7" in archive.argv()
 
 
+def test_root_refreshes_lists_that_name_what_the_archive_has_no_more(
+    archive: FakeArchive, contents: Contents, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    made(contents, tmp_path)
+    archive.offer(gadget="8", tool="1")
+    archive.touch("broken")
+    archive.touch("renewed", "base 1\ngadget 9\ntool 1\n")
+
+    assert made(contents, tmp_path).label == ""
+    assert "--include=base=1,gadget=9,tool=1" in archive.argv()
+
+
 def test_an_image_that_holds_something_else_than_its_key_says_is_refused(
     archive: FakeArchive, contents: Contents, tmp_path: Path
 ) -> None:
