@@ -87,9 +87,8 @@ def boots_of(payload: PayloadSpec, look: int) -> tuple[int, ...]:
     """The boots of a side that are made before the values are looked at first (0) or again (1). Raises UsageError: no plan."""
     if plan := plan_of(payload):
         return plan.boots(look)
-    if look:
-        return MORE_BOOTS
-    return COUNT_BOOTS if any(metric.kind == "count" for metric in payload.metrics) else FIRST_BOOTS
+    first = COUNT_BOOTS if any(metric.kind == "count" for metric in payload.metrics) else FIRST_BOOTS
+    return tuple(boot for boot in MORE_BOOTS if boot not in first) if look else first
 
 
 def in_blocks(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
