@@ -141,8 +141,9 @@ def bench(session: Session, ask: Ask) -> None:
     """Payloads on base and patched, judged."""
     from lab.campaign.bench import bench_verb
     from lab.campaign.dryrun import bench_lines
+    from lab.campaign.explain import explained
 
-    session.do(ask, bench_verb, bench_lines)
+    session.do(ask, explained(bench_verb), bench_lines)
 
 
 @verb(*BENCH, host=True)
@@ -154,14 +155,14 @@ def compare(session: Session, ask: Ask, a: str, b: str) -> None:
 
 
 @verb()
-def report(session: Session, ask: Ask, run: str = "latest", cover: bool = False) -> int:
-    """Render a run again; --cover prints Markdown for a cover letter."""
+def report(session: Session, ask: Ask, run: str = "latest", cover: bool = False, explain: bool = False) -> int:
+    """Render a run again; --cover prints Markdown for a cover letter, --explain every explained row by function and layer."""
     from lab.campaign.again import cover_of, rendered
 
     if cover:
         session.terminal.print_line(cover_of(session.lab, run))
         return 0
-    return session.show(*rendered(session.lab, run))
+    return session.show(*rendered(session.lab, run), explain=explain)
 
 
 @verb()

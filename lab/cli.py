@@ -55,13 +55,15 @@ OPTIONS = {
     "payload": "payloads, separated by commas; `all` for every one",
     "any": "exit 1 for any MORE, not only a material one",
     "strict": "exit 1 for WOBBLE, INCONCLUSIVE and FLAKY too",
+    "explain": "boot each side once more and say which functions and layers the difference is in",
+    "row": "with --explain: rows by name, separated by commas, also those that are EQUAL",
     "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
 }
-BOOLEAN = ("dirty", "any", "strict", "dry_run")
+BOOLEAN = ("dirty", "any", "strict", "explain", "dry_run")
 PATCHES = ("series", "upto", "git", "range", "dirty", "dry_run")
 KERNEL = (*PATCHES, "kconfig", "kernel", "set", "cc")
 GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "share", "accel")
-BENCH = (*GUEST, "payload", "any", "strict")
+BENCH = (*GUEST, "payload", "any", "strict", "explain", "row")
 SUITE = (*GUEST, "strict")
 
 
@@ -115,9 +117,9 @@ class Session:
         else:
             action(self.lab, ask)
 
-    def show(self, run: RunDir, results: Results) -> int:
-        """Print a run's results; the exit code it has or had."""
-        self.terminal.print_results(results, run.path)
+    def show(self, run: RunDir, results: Results, *, explain: bool = False) -> int:
+        """Print a run's results, `explain`: with all tables of explained rows; the exit code it has or had."""
+        self.terminal.print_results(results, run.path, explain=explain)
         return results.exit
 
     def finish(self, error: BaseException | None) -> int:

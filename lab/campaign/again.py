@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.campaign.bench import in_blocks, jobs_of, payload_names, run_stage
+from lab.campaign.explain import check, explained, explained_runs
 from lab.campaign.job import judge
 from lab.campaign.ledger import write_faces
 from lab.campaign.plan import Ask, Side
@@ -49,7 +50,7 @@ def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old:
     specs = {payload.name: payload for payload in payloads}
     rows: list[Comparison] = []
     for name, labels in {row.payload: (row.a, row.b) for row in old}.items():
-        good = [job for job in results if job.payload == name and job.status is Status.PASS]
+        good = [job for job in results if job.payload == name and job.status is Status.PASS and not job.explain]
         if name in specs:
             rows += compare(specs[name], _side(good, "baseline"), _side(good, "patched"), *labels)
     return tuple(rows)
@@ -85,6 +86,7 @@ def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
     lab.announce(ask)
     lab.ledger.builds += old.builds
     jobs = [read_json(place.job, Job) for place in run.jobs() if not place.path.name.endswith(".again")]
+    jobs = [job for job in jobs if not job.explain]
     if not jobs:
         raise UsageError(f"run {run.id} has no jobs to boot again", hint="./inv bench makes some")
     moved = [replace(job, directory=lab.ledger.run.job(job.id).path) for job in jobs]
@@ -95,8 +97,9 @@ def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
 
 def compare_verb(lab: Lab, ask: Ask, a: str, b: str) -> None:
     """Two runs (their patched sides), or two kernels, which are booted now."""
+    check(ask)
     if all(_is_kernel(name) for name in (a, b)):
-        return _compare_kernels(lab, ask, a, b)
+        return explained(lambda lab, ask: _compare_kernels(lab, ask, a, b))(lab, ask)
     left, right = (find_run(lab.reports, name) for name in (a, b))
     jobs = [_measured(run) for run in (left, right)]
     check_alike(left.id, right.id, *jobs)
@@ -110,6 +113,8 @@ def compare_verb(lab: Lab, ask: Ask, a: str, b: str) -> None:
         lab.ledger.comparisons += compare(spec, one, two, left.id, right.id)
     if not lab.ledger.comparisons:
         raise UsageError(f"{left.id} and {right.id} have no payload in common")
+    if ask.explain:
+        explained_runs(lab, ask, a, b)
     return None
 
 
@@ -134,7 +139,7 @@ def _is_kernel(name: str) -> bool:
 def _measured(run: RunDir) -> list[JobResult]:
     """The passed jobs of a run's patched side."""
     jobs = run.read_results().jobs
-    return [job for job in jobs if job.payload and job.role == "patched" and job.status is Status.PASS]
+    return [job for job in jobs if job.payload and job.role == "patched" and job.status is Status.PASS and not job.explain]
 
 
 def check_alike(a: str, b: str, left: Sequence[JobResult], right: Sequence[JobResult]) -> None:

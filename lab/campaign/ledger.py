@@ -17,6 +17,7 @@ from lab.model.change import Build
 from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
 from lab.model.outcome import Finding, Milestone, Status
+from lab.model.profile import Explanation
 from lab.model.run import BuildRecord, JobResult, Results
 from lab.model.suite import CaseRow, suite_status
 from lab.report.junit import junit_text
@@ -39,6 +40,7 @@ class Ledger:
         self.jobs: list[JobResult] = []
         self.comparisons: list[Comparison] = []
         self.tests: list[CaseRow] = []
+        self.explanations: list[Explanation] = []
         self.findings: list[Finding] = []
         self.stages: dict[str, float] = {}
         self.any = False
@@ -127,6 +129,7 @@ class Ledger:
             any_more=self.any,
             strict=self.strict,
             tests=tuple(self.tests),
+            explanations=tuple(self.explanations),
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)

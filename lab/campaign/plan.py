@@ -35,6 +35,8 @@ class Ask:
     accel: str = ""
     any: bool = False
     strict: bool = False
+    explain: bool = False
+    row: str = ""
     dry_run: bool = False
 
 

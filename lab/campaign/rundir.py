@@ -56,6 +56,11 @@ class JobDir:
         return self.path / "kallsyms"
 
     @property
+    def explain(self) -> Path:
+        """Directory of call graphs, stacks and flame graphs."""
+        return self.path / "explain"
+
+    @property
     def worker_err(self) -> Path:
         """The worker's stderr: a traceback if the lab has a bug."""
         return self.path / "worker.err"

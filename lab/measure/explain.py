@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median_low
 
 from lab.deadline import Deadline
-from lab.formats.profile import CONTEXTS, Node, parse_profile
+from lab.errors import LabError
+from lab.formats.ktap import parse_ktap
+from lab.formats.profile import CONTEXTS, EVENTS, OPERATION, Node, Profile, parse_profile
+from lab.formats.samples import parse_samples
+from lab.measure.collect import EMPTY
 from lab.measure.cost import Section, parse_cost
+from lab.measure.layers import KERNEL_HALF, Known, Layers, know, parse_functions
+from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Case, Status
 from lab.model.ports import Shell
+from lab.model.profile import Explanation, Function, FunctionCost, Happened
 
 CASE = "profile"
 LATE = "grep ']$' /proc/kallsyms"
+DIFFERS = 0.05
+"""Instructions per operation from which on a function is listed for its difference."""
+MOST_DIFFERENT, MOST_EXPENSIVE = 25, 10
+"""How many functions are listed for either reason."""
 
 
 def late_symbols(shell: Shell, deadline: Deadline) -> str:
@@ -44,3 +58,106 @@ def _differences(nodes: Sequence[Node], section: Section) -> list[str]:
         for name, found in sums.items()
         if found != section.totals[name]
     ]
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """One boot with a profile, its functions known."""
+
+    profile: Profile
+    known: Mapping[int, Known]
+    laps: Mapping[str, int]
+    """Section name -> operations, in the order of the sections."""
+    bracket: int
+
+    def nodes(self, section: str) -> tuple[Node, ...]:
+        """The call tree of a section. Raises LabError when the boot has none of that name."""
+        try:
+            return self.profile.sections[list(self.laps).index(section)]
+        except (ValueError, IndexError):
+            raise LabError(f"the boot with the profile has no section `{section}`") from None
+
+    def events(self, section: str, name: str) -> float:
+        """How often an event happened per operation, in the operation and beside it."""
+        return sum(node.events[EVENTS.index(name)] for node in self.nodes(section)) / self.laps[section]
+
+    def context(self, section: str, name: str) -> float:
+        """Instructions per operation in a context."""
+        return sum(node.counts[CONTEXTS.index(name)] for node in self.nodes(section)) / self.laps[section]
+
+
+def kernel_addresses(profile: Profile) -> list[int]:
+    """Where the kernel functions of a profile lie: what a source file is asked for."""
+    return sorted(address for address in profile.addresses.values() if address is not None and address >= KERNEL_HALF)
+
+
+def profiled(
+    texts: tuple[str, str, str], profile: Profile, late: Sequence[Function], sources: Mapping[int, str], layers: Layers
+) -> Profiled:
+    """A boot's profile with names. `texts`: what the payload and the plugin (cost.out) said, and cost.functions."""
+    stdout, cost, functions = texts
+    laps = {line.name: line.laps for line in parse_samples(parse_ktap(stdout).diagnostics).sections}
+    counted = dict(zip(laps, parse_cost(cost).sections, strict=False))
+    bracket = median_low([lap.work for lap in counted[EMPTY].laps]) if EMPTY in counted else 0
+    return Profiled(profile, know(profile, parse_functions(functions), late, sources, layers), laps, bracket)
+
+
+def worth(rows: Sequence[Comparison], named: Sequence[str]) -> tuple[Comparison, ...]:
+    """The rows to be explained: those that --row named, else every counted one that is not EQUAL."""
+    if named:
+        return tuple(row for row in rows if row.metric in named)
+    return tuple(row for row in rows if row.kind == "exact" and row.verdict is not Verdict.EQUAL)
+
+
+def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, *, asked: bool) -> Explanation:
+    """One row's instructions per operation by function and by layer, and where the sides differ. Raises LabError."""
+    metric = row.metric
+    sides = [own_costs(side, metric) for side in (base, patched)]
+    functions = [_cost(name, layer, *(side.get((name, layer), 0.0) for side in sides)) for name, layer in sides[0] | sides[1]]
+    listed = _listed(functions)
+    rest = [one for one in functions if one not in listed]
+    by_layer = [_sum(layer, [one for one in functions if one.layer == layer]) for layer in layers.names]
+    return Explanation(
+        a=row.a,
+        b=row.b,
+        payload=row.payload,
+        kconfig=row.kconfig,
+        guest=row.guest,
+        metric=metric,
+        operations=(base.laps[metric], patched.laps[metric]),
+        base=sum(sides[0].values()),
+        patched=sum(sides[1].values()),
+        bracket=base.bracket,
+        functions=tuple(listed),
+        others=len(rest),
+        largest=max((one.delta for one in rest), key=abs, default=0.0),
+        layers=tuple(one for one in by_layer if one.base or one.patched),
+        beside=tuple(
+            Happened(name, base.context(metric, name), patched.context(metric, name)) for name in CONTEXTS[OPERATION:-1]
+        ),
+        events=tuple(Happened(name, base.events(metric, name), patched.events(metric, name)) for name in EVENTS),
+        asked=asked,
+    )
+
+
+def own_costs(side: Profiled, section: str) -> dict[tuple[str, str], float]:
+    """(Name, layer) -> instructions of the operation per lap, callees' left out."""
+    totals: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for node in side.nodes(section):
+        known = side.known[node.function]
+        totals[known.name, known.layer] += node.operation
+    return {key: count / side.laps[section] for key, count in totals.items() if count}
+
+
+def _cost(name: str, layer: str, base: float, patched: float) -> FunctionCost:
+    return FunctionCost(name, layer, base, patched, patched - base)
+
+
+def _sum(layer: str, functions: Sequence[FunctionCost]) -> FunctionCost:
+    return _cost(layer, layer, sum(one.base for one in functions), sum(one.patched for one in functions))
+
+
+def _listed(functions: Sequence[FunctionCost]) -> list[FunctionCost]:
+    different = sorted((one for one in functions if abs(one.delta) >= DIFFERS), key=lambda one: (-abs(one.delta), one.name))
+    alike = sorted((one for one in functions if abs(one.delta) < DIFFERS), key=lambda one: (-one.patched, one.name))
+    return [*different[:MOST_DIFFERENT], *alike[:MOST_EXPENSIVE]]

@@ -23,16 +23,12 @@ class FunctionCost:
     layer: str
     base: float
     patched: float
-
-    @property
-    def delta(self) -> float:
-        """What it gained."""
-        return self.patched - self.base
+    delta: float
 
 
 @dataclass(frozen=True)
 class Happened:
-    """Something counted beside instructions, per operation."""
+    """Something counted beside the operation's instructions, per operation."""
 
     name: str
     base: float
@@ -43,8 +39,7 @@ class Happened:
 class Explanation:
     """One row explained: from one boot a side of its own, with the profile on, never the judged ones.
 
-    `functions` and `layers` are of the operation: the measured task, its peers and the softirqs they ran; `beside` is what
-    else was executed between the marks, by context.
+    `functions` and `layers` are of the operation: the measured task, its peers and the softirqs they ran.
     """
 
     a: str
@@ -53,17 +48,58 @@ class Explanation:
     kconfig: str
     guest: str
     metric: str
-    operations: int
+    operations: tuple[int, int]
     """Laps of the section on each side."""
     base: float
-    """Instructions per operation, gross: with those of the bracket around it; exactly the sum of `base` over all functions."""
+    """Instructions per operation: those of the functions add up to it. The mean of all laps, the bracket around each included."""
     patched: float
+    bracket: int
+    """Instructions of an empty section's lap, which a row is net of and this is not."""
     functions: tuple[FunctionCost, ...]
-    """Those that differ, by the size of the difference, then the most expensive ones."""
+    """Those that differ, by the size of the difference, then the most expensive of the others."""
     others: int
-    """How many more functions there are; none of them differs by as much as any that is listed."""
+    """How many functions are not listed."""
+    largest: float
+    """The largest difference among those that are not listed."""
     layers: tuple[FunctionCost, ...]
-    """Every layer, in the order of the map of layers."""
+    """Every layer that has instructions, in the order of the map of layers."""
     beside: tuple[Happened, ...]
+    """What else was executed between the marks, by context."""
     events: tuple[Happened, ...]
     """Locked instructions, MSR and CR3 writes, INVLPG, IRET, further steps of REP instructions and the bytes they moved."""
+    asked: bool = False
+    """Whether --row named it."""
+
+
+Stacks = dict[tuple[str, ...], int]
+"""Context and functions from the outermost in -> instructions executed in the innermost."""
+
+COLUMNS = ("Instructions", "Beside", "Locked", "RepBytes")
+"""What a CallGraph counts: of the operation; of interrupts and other tasks; locked instructions; bytes of REP instructions."""
+Costs = tuple[int, ...]
+
+
+class Own(NamedTuple):
+    """A function and what was executed in it, by COLUMNS."""
+
+    name: str
+    source: str
+    costs: Costs
+
+
+class Call(NamedTuple):
+    """Calls from one function to another; `costs` include all below. Both are numbers in CallGraph.functions."""
+
+    caller: int
+    callee: int
+    calls: int
+    costs: Costs
+
+
+@dataclass(frozen=True)
+class CallGraph:
+    """One section as a call graph."""
+
+    what: str
+    functions: tuple[Own, ...]
+    calls: tuple[Call, ...]

@@ -9,6 +9,7 @@ from typing import Literal
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
+from lab.model.profile import Explanation
 from lab.model.suite import CaseRow
 
 Role = Literal["baseline", "patched"]
@@ -218,4 +219,6 @@ class Results:
     """--strict: WOBBLE, INCONCLUSIVE and FLAKY fail the run."""
     tests: tuple[CaseRow, ...] = ()
     """The kernel's own tests on both sides."""
+    explanations: tuple[Explanation, ...] = ()
+    """Where the instructions of rows are executed, with --explain."""
     schema: int = SCHEMA

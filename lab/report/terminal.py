@@ -22,7 +22,7 @@ from lab.events import Event
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status
 from lab.model.run import BuildRecord, JobResult, Results
-from lab.report import suites, words
+from lab.report import explained, suites, words
 from lab.report.progress import JobState, Line, Progress, Stage
 from lab.report.words import Block, duration, printable
 
@@ -89,13 +89,17 @@ class Terminal:
             cells = [[Text(cell) for cell in row] for row in rows]
             self._print_table(columns, cells)
 
-    def print_results(self, results: Results, where: str | Path) -> None:
-        """Everything a run found: builds, boots, tables, failures, time per stage; the last line is the verdict and `where`."""
+    def print_results(self, results: Results, where: str | Path, *, explain: bool = False) -> None:
+        """Everything a run found: builds, boots, tables, failures, time per stage; the last line is the verdict and `where`.
+
+        `explain`: tables for every explained row, not only for a few.
+        """
         self._stop()
         if results.builds:
             self.print_tables([_builds(results.builds)])
         for block in words.blocks(results):
             self._print_block(results, block)
+        self._print_explanations(results, everything=explain)
         self._print_tests(results)
         for job in results.jobs:
             if not job.payload and job.milestones and job.status is Status.PASS:
@@ -139,6 +143,11 @@ class Terminal:
             self.print_tables([(table.head, suites.COLUMNS, table.lines)])
             for note in table.notes:
                 self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+
+    def _print_explanations(self, results: Results, *, everything: bool) -> None:
+        self._say_all(["", *map(explained.sentence, results.explanations)] if results.explanations else [], "")
+        for one in explained.shown(results.explanations, everything=everything):
+            self.print_tables(explained.tables(one))
 
     def _print_failures(self, alike: Sequence[JobResult]) -> None:
         job = alike[0]

@@ -1,0 +1,161 @@
+"""--explain: one more boot a side with the profile on, and what it says about the rows that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lab.campaign.bench import run_stage
+from lab.campaign.job import COST
+from lab.campaign.plan import Ask
+from lab.campaign.rundir import JobDir, RunDir, find_run
+from lab.campaign.session import Lab
+from lab.errors import UsageError
+from lab.events import Note
+from lab.formats.profile import parse_profile
+from lab.kernel.symbols import parse_kallsyms, source_files
+from lab.measure.cost import FUNCTIONS, PROFILE
+from lab.measure.explain import Profiled, explain, kernel_addresses, profiled, worth
+from lab.measure.layers import read_layers
+from lab.measure.paths import call_graph, stacks
+from lab.model.judgement import Comparison
+from lab.model.outcome import Status
+from lab.model.profile import Explanation
+from lab.model.run import Job, JobResult
+from lab.model.wire import read_json
+from lab.report.callgrind import callgrind_text
+from lab.report.flame import flame_svg, folded_text
+
+SLOWER = 3.0
+"""How much longer than a judged boot one with a profile may take."""
+
+Pair = tuple[Job, Job]
+
+
+def explained(verb: Callable[[Lab, Ask], object]) -> Callable[[Lab, Ask], None]:
+    """A verb that compares, and then explains its rows if --explain is given."""
+
+    def both(lab: Lab, ask: Ask) -> None:
+        check(ask)
+        verb(lab, ask)
+        if ask.explain and not lab.ledger.failed:
+            explain_rows(lab, ask, pairs(lab.ledger.run.jobs()))
+
+    return both
+
+
+def explained_runs(lab: Lab, ask: Ask, a: str, b: str) -> None:
+    """Explain a comparison of two runs: what their patched sides booted is booted once more."""
+    left, right = (_jobs(find_run(lab.reports, name), "patched") for name in (a, b))
+    explain_rows(lab, ask, {name: (replace(left[name], role="baseline"), right[name]) for name in left if name in right})
+
+
+def check(ask: Ask) -> None:
+    """Raise UsageError for options that need each other."""
+    if ask.row and not ask.explain:
+        raise UsageError("--row names what --explain explains; give both")
+    if ask.explain and ask.kernel:
+        raise UsageError("--explain compares two sides; `./inv compare --a KERNEL --b KERNEL --explain` takes two kernels")
+
+
+def pairs(places: Sequence[JobDir]) -> dict[str, Pair]:
+    """The first judged job of each side, by payload."""
+    sides = [_first(places, role) for role in ("baseline", "patched")]
+    return {name: (job, sides[1][name]) for name, job in sides[0].items() if name in sides[1]}
+
+
+def _jobs(run: RunDir, role: str) -> dict[str, Job]:
+    return _first(run.jobs(), role)
+
+
+def _first(places: Iterable[JobDir], role: str) -> dict[str, Job]:
+    found: dict[str, Job] = {}
+    for place in places:
+        job = read_json(place.job, Job)
+        if job.payload and job.payload.instrument and job.guest.mode == "exact" and job.role == role and not job.explain:
+            found.setdefault(job.payload.name, job)
+    return found
+
+
+def explain_rows(lab: Lab, ask: Ask, jobs: dict[str, Pair]) -> None:
+    """Boot once a side for every payload with rows to explain; explanations go into the ledger, files beside the boots."""
+    named = ask.row.replace(",", " ").split()
+    rows = worth([row for row in lab.ledger.comparisons if row.payload in jobs], named)
+    if unknown := sorted(set(named) - {row.metric for row in rows}):
+        known = ", ".join(row.metric for row in lab.ledger.comparisons if row.kind == "exact")
+        raise UsageError(f"--row: no counted row is called {', '.join(unknown)}", hint=f"there are: {known or 'none'}")
+    if not rows:
+        lab.emit(Note("nothing to explain: every counted row is EQUAL (--row NAME explains one all the same)"))
+        return
+    chosen = {name: jobs[name] for name in dict.fromkeys(row.payload for row in rows)}
+    results = _boot(lab, ask, [job for pair in chosen.values() for job in pair])
+    for name, pair in chosen.items():
+        if {job.role for job in results if job.payload == name and job.status is Status.PASS} == {"baseline", "patched"}:
+            places = [_place(lab, job, results) for job in pair]
+            lab.ledger.explanations += _explain(pair, places, [row for row in rows if row.payload == name], named)
+
+
+def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:
+    """Boot them with a profile; the ledger's environment stays that of the judged boots."""
+    env = dict(lab.ledger.env)
+    own = [_profiling(lab, job) for job in jobs]
+    results = run_stage(lab, ask, own, "explain", "bench")
+    lab.ledger.env = env
+    return results
+
+
+def _profiling(lab: Lab, job: Job) -> Job:
+    """The same boot with a profile."""
+    name = _name(job)
+    slow = {key: SLOWER * getattr(job, key) for key in ("stall_budget_s", "boot_budget_s", "slow")}
+    return replace(job, id=name, directory=lab.ledger.run.job(name).path, explain=True, **slow)
+
+
+def _name(job: Job) -> str:
+    stem, _, boot = job.id.rpartition(".")
+    return f"{stem}.{job.role}.x{boot[1:]}" if job.role not in stem.split(".") else f"{stem}.x{boot[1:]}"
+
+
+def _place(lab: Lab, job: Job, results: Sequence[JobResult]) -> JobDir:
+    """Where the boot is that counted: the second one's directory when the first was lost."""
+    name = _name(job)
+    again = any(result.id == name and result.attempts > 1 for result in results)
+    return lab.ledger.run.job(f"{name}.again" if again else name)
+
+
+def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], named: Sequence[str]) -> list[Explanation]:
+    layers = read_layers()
+    base, patched = (_side(job, place) for job, place in zip(pair, places, strict=True))
+    found = []
+    for row in rows:
+        explanation = explain(row, base, patched, layers, asked=row.metric in named)
+        _draw(explanation, places, (base, patched))
+        found.append(explanation)
+    return found
+
+
+def _side(job: Job, place: JobDir) -> Profiled:
+    read = [_text(place.path / name) for name in (place.payload_out.name, COST, FUNCTIONS)]
+    profile = parse_profile(_text(place.path / PROFILE))
+    sources = source_files(job.kernel.vmlinux, kernel_addresses(profile))
+    return profiled((read[0], read[1], read[2]), profile, parse_kallsyms(_text(place.kallsyms)), sources, read_layers())
+
+
+def _draw(explanation: Explanation, places: Sequence[JobDir], sides: tuple[Profiled, Profiled]) -> None:
+    """Call graph and stacks of each side beside its boot, the flame graph of the difference beside the patched one."""
+    row = explanation.metric
+    stem = row.replace("/", "-")
+    drawn = [stacks(side, row) for side in sides]
+    for place, side, one in zip(places, sides, drawn, strict=True):
+        place.explain.mkdir(exist_ok=True)
+        graph = call_graph(side, row, f"{explanation.payload} {row}, {side.laps[row]} operations")
+        (place.explain / f"callgrind.out.{stem}").write_text(callgrind_text(graph), encoding="utf-8")
+        (place.explain / f"{stem}.folded").write_text(folded_text(one), encoding="utf-8")
+    title = f"{explanation.payload} {row}: {explanation.a} and {explanation.b}"
+    svg = flame_svg(title, drawn[0], drawn[1], explanation.operations)
+    (places[1].explain / f"{stem}.diff.svg").write_text(svg, encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="backslashreplace") if path.is_file() else ""

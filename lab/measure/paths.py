@@ -1,0 +1,55 @@
+"""A profile's tree as other tools want it: stacks for flame graphs, a call graph for KCachegrind."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from lab.formats.profile import CONTEXTS, EVENTS, OPERATION, ROOT, Node
+from lab.measure.explain import Profiled
+from lab.model.profile import Call, CallGraph, Costs, Own, Stacks
+
+LOCKED, BYTES = EVENTS.index("locked"), EVENTS.index("rep-bytes")
+
+
+def stacks(side: Profiled, section: str) -> Stacks:
+    """Instructions by context and path, over all operations; idle left out."""
+    found: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    paths: dict[int, tuple[str, ...]] = {ROOT: ()}
+    for node in side.nodes(section):
+        paths[node.number] = (*paths[node.parent], side.known[node.function].name)
+        for context, count in zip(CONTEXTS[:-1], node.counts[:-1], strict=True):
+            if count:
+                found[context, *paths[node.number]] += count
+    return dict(found)
+
+
+def call_graph(side: Profiled, section: str, what: str) -> CallGraph:
+    """The section's functions, what each executed itself, and who called whom at what cost; over all operations."""
+    nodes = side.nodes(section)
+    inclusive = {node.number: _costs(node) for node in nodes}
+    for node in reversed(nodes):  # children stand after their parents
+        if node.parent != ROOT:
+            inclusive[node.parent] = _sum(inclusive[node.parent], inclusive[node.number])
+    numbers: dict[tuple[str, str], int] = {}
+    own: list[Own] = []
+    place: dict[int, int] = {}
+    calls: dict[tuple[int, int], tuple[int, Costs]] = {}
+    for node in nodes:
+        known = side.known[node.function]
+        number = place[node.number] = numbers.setdefault((known.name, known.layer), len(numbers))
+        if number == len(own):
+            own.append(Own(known.name, known.source or known.layer, (0,) * len(_costs(node))))
+        own[number] = own[number]._replace(costs=_sum(own[number].costs, _costs(node)))
+        if node.parent != ROOT:
+            count, costs = calls.get((place[node.parent], number), (0, ()))
+            calls[place[node.parent], number] = (count + node.calls, _sum(costs, inclusive[node.number]))
+    return CallGraph(what, tuple(own), tuple(Call(*ends, *counted) for ends, counted in calls.items()))
+
+
+def _costs(node: Node) -> Costs:
+    """By model.profile.COLUMNS."""
+    return (node.operation, sum(node.counts[OPERATION:-1]), node.events[LOCKED], node.events[BYTES])
+
+
+def _sum(one: Costs, other: Costs) -> Costs:
+    return tuple(a + b for a, b in zip(one or (0,) * len(other), other, strict=True))

@@ -1,0 +1,58 @@
+"""What explanations say: a sentence a row, and tables by function, by layer, and of what else happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lab.model.profile import Explanation, FunctionCost, Happened
+
+WORTH_SAYING = 0.5
+"""Instructions per operation from which on a function is named in the sentence."""
+MOST_NAMED = 6
+FEW = 2
+"""So many rows are shown as tables without being asked for."""
+
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def sentence(one: Explanation) -> str:
+    """`pipe.64 +2.000 instructions per operation: vfs_read +2.000 (VFS); no other function by 0.5 or more`."""
+    loud = [function for function in one.functions if abs(function.delta) >= WORTH_SAYING]
+    named = ", ".join(f"{function.name} {function.delta:+,.3f} ({function.layer})" for function in loud[:MOST_NAMED])
+    more = f", {len(loud) - MOST_NAMED} more" if len(loud) > MOST_NAMED else ""
+    rest = f"no {'other ' if loud else ''}function by {WORTH_SAYING:g} or more"
+    parts = [named + more] if loud else []
+    return f"{one.metric} {one.patched - one.base:+,.3f} instructions per operation: {'; '.join([*parts, rest])}"
+
+
+def shown(explanations: Sequence[Explanation], *, everything: bool) -> list[Explanation]:
+    """The rows that get tables: all of few, those that were asked for of many."""
+    few = everything or len(explanations) <= FEW
+    return [one for one in explanations if few or one.asked]
+
+
+def tables(one: Explanation) -> Iterator[Table]:
+    """Functions, layers, and what was counted beside the operation's instructions."""
+    laps = f"{one.operations[0]:,} and {one.operations[1]:,} operations"
+    title = f"{one.payload} {one.metric}, explained: instructions per operation, {laps}, the bracket's {one.bracket} included"
+    rows = [(function.name, function.layer, *_numbers(function)) for function in one.functions]
+    if one.others:
+        rows.append((f"{one.others} other functions", f"at most {one.largest:+,.3f} each", "", "", ""))
+    rows.append(("all functions", "", _number(one.base), _number(one.patched), f"{one.patched - one.base:+,.3f}"))
+    yield f"{title}; base = {one.a}, patched = {one.b}", ("function", "layer", ">base", ">patched", ">delta"), rows
+    yield "", ("layer", ">base", ">patched", ">delta"), [(layer.name, *_numbers(layer)) for layer in one.layers]
+    beside = [_happened(item) for item in (*one.beside, *one.events) if item.base or item.patched]
+    if beside:
+        yield "", ("beside the operation, and events in both", ">base", ">patched", ">delta"), beside
+
+
+def _numbers(one: FunctionCost) -> tuple[str, str, str]:
+    return _number(one.base), _number(one.patched), f"{one.delta:+,.3f}"
+
+
+def _happened(item: Happened) -> tuple[str, ...]:
+    return item.name, _number(item.base), _number(item.patched), f"{item.patched - item.base:+,.3f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}"
