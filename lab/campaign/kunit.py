@@ -16,6 +16,8 @@ from lab.model.run import PayloadSpec
 from lab.model.suite import CaseRow
 
 KCONFIG = "kunit"
+ENABLE = "kunit.enable=1"
+"""allnoconfig leaves KUnit disabled until it is asked for, so that other boots of such a kernel run no tests."""
 RUNNER = """for results in /sys/kernel/debug/kunit/*/results; do
 	suite=${results%/results}
 	[ "$suite" = "/sys/kernel/debug/kunit/*" ] || { echo "## suite ${suite##*/}"; cat "$results"; }
@@ -57,8 +59,8 @@ def kunit_lines(lab: Lab, ask: Ask, suite: str = "") -> Iterator[str]:
 
 
 def _with_suites(ask: Ask, suite: str) -> Ask:
-    filters = f"kunit.filter_glob={suite}" if suite else ""
-    return replace(ask, kconfig=ask.kconfig or KCONFIG, append=f"{ask.append} {filters}".strip())
+    words = f"{ask.append} {ENABLE}" + (f" kunit.filter_glob={suite}" if suite else "")
+    return replace(ask, kconfig=ask.kconfig or KCONFIG, append=words.strip())
 
 
 def _sides(lab: Lab, ask: Ask) -> tuple[Side, Side]:
