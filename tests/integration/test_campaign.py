@@ -8,17 +8,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakecampaign import run_cases
+from fakecampaign import fake_job, run_cases
 from fakeguest import FAKES, use_fake_qemu
 
+from lab.cache import Cache
 from lab.campaign.job import judge
 from lab.campaign.rundir import RunDir, read_job_result
+from lab.campaign.schedule import Pool
+from lab.events import silent
+from lab.measure.blocks import blocks
+from lab.measure.verdict import compare
+from lab.model.judgement import Comparison, Metric, Verdict
 from lab.model.outcome import Status
 from lab.model.run import Job, JobResult
-from lab.model.wire import read_json
+from lab.model.wire import from_json, read_json, to_json
 
 
 @pytest.fixture(autouse=True)
@@ -159,3 +166,24 @@ def wait_until_gone(tmp_path: Path) -> None:
             return
         select.select([], [], [], 0.05)
     raise AssertionError(named(tmp_path))
+
+
+@pytest.mark.full
+def test_boots_in_mixed_order_become_a_verdict(tmp_path: Path) -> None:
+    run, cache = RunDir(tmp_path / "run"), Cache(tmp_path / "cache")
+    (run.path / "jobs").mkdir(parents=True)
+    jobs = []
+    for boot, role in blocks(range(1, 9), ("baseline", "patched"), "seed"):
+        job = fake_job(run, cache, "good", 2 * boot + (role == "patched"), "baseline" if role == "baseline" else "patched")
+        assert job.payload is not None
+        script = job.payload.directory / "run"
+        script.write_text(script.read_text().replace("reads 4", f"reads {400 + boot % 4 + 20 * (role == 'patched')}"))
+        jobs.append(replace(job, boot=boot, payload=replace(job.payload, metrics=(Metric("reads", "calls", "sample"),))))
+
+    results = Pool(run, cache, silent, lambda _: None, 2).run_all(jobs)
+
+    base, patched = ([result for result in results if result.role == role] for role in ("baseline", "patched"))
+    assert jobs[0].payload is not None
+    (row,) = compare(jobs[0].payload, base, patched, "base", "fake")
+    assert (row.verdict, row.base.n, row.patched.n) == (Verdict.REGRESSED, 8, 8), row.note
+    assert from_json(to_json(row), Comparison) == row

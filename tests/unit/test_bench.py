@@ -30,9 +30,10 @@ def lab(run: str) -> Lab:
     return cast("Lab", SimpleNamespace(ledger=SimpleNamespace(run=SimpleNamespace(id=run), env={})))
 
 
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return fake_job(RunDir(tmp_path), Cache(tmp_path / "cache"), "good")
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    place = tmp_path_factory.mktemp("job")
+    return fake_job(RunDir(place), Cache(place / "cache"), "good")
 
 
 def jobs(job: Job, spec: PayloadSpec | None, boots: int = 8) -> list[Job]:
