@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.campaign.dryrun import boot_lines, build_lines
 from lab.campaign.plan import Ask, Side
-from lab.campaign.rounds import Sided, borrowed_name, judged, payload_name, with_log
+from lab.campaign.rounds import Sided, borrowed_name, judged, payload_name, with_guest, with_log
 from lab.campaign.session import Lab
 from lab.campaign.settings import whole_number
 from lab.errors import UsageError
@@ -34,7 +34,7 @@ SPARE_S = 120.0
 
 def kselftest_verb(lab: Lab, ask: Ask, target: str, timeout: str = "") -> tuple[CaseRow, ...]:
     """The tree's self-tests, each side's own, on its own kernel; what passed on the baseline must pass on the patched side."""
-    ask = _on_debian(lab, ask)
+    ask = with_guest(lab, ask, GUEST)
     limit = whole_number("--timeout", timeout) if timeout else 0
     base, patched = lab.sides(ask)
     wants = wanted(lab, ask, target)
@@ -67,7 +67,7 @@ def borrowed(sides: Sequence[Sided], built: Sequence[Selftests]) -> list[Sided]:
 
 def kselftest_lines(lab: Lab, ask: Ask, target: str, timeout: str = "") -> Iterator[str]:
     """What kselftest does, ready to paste."""
-    ask = _on_debian(lab, ask)
+    ask = with_guest(lab, ask, GUEST)
     yield from build_lines(lab, ask)
     wants = wanted(lab, ask, target)
     cc = ask.cc or "gcc"
@@ -120,10 +120,6 @@ def lacking(tests: Selftests, config: Path, wants: Sequence[Want]) -> Iterator[s
         if lost:
             shown = " ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
             yield f"kselftest: the kernel lacks options that {want.target}/config asks for: {shown}; --set adds them"
-
-
-def _on_debian(lab: Lab, ask: Ask) -> Ask:
-    return ask if ask.guest or GUEST not in lab.settings.guest else replace(ask, guest=GUEST)
 
 
 def _tree(lab: Lab, ask: Ask, side: Side) -> Tree:

@@ -9,13 +9,15 @@ from pathlib import Path
 from lab.cache import digest
 from lab.campaign.dryrun import boot_lines, build_lines
 from lab.campaign.plan import Ask, Side
-from lab.campaign.rounds import Sided, judged, payload_name, with_log
+from lab.campaign.rounds import Sided, judged, payload_name, with_guest, with_log
 from lab.campaign.session import Lab
 from lab.errors import UsageError
 from lab.model.run import PayloadSpec
 from lab.model.suite import CaseRow
 
 KCONFIG = "kunit"
+GUEST = "plain"
+"""Several CPUs, which some suites want, and no counting, which nobody here wants."""
 ENABLE = "kunit.enable=1"
 """allnoconfig leaves KUnit disabled until it is asked for, so that other boots of such a kernel run no tests."""
 RUNNER = """for results in /sys/kernel/debug/kunit/*/results; do
@@ -31,7 +33,7 @@ def kunit_verb(lab: Lab, ask: Ask, suite: str = "") -> tuple[CaseRow, ...]:
     """The tree's KUnit suites, which run at boot; what passed on the baseline must pass on the patched kernel."""
     if ask.kernel:
         raise UsageError("kunit compares two sides, and --kernel is one", hint="--series or --git")
-    ask = _with_suites(ask, suite)
+    ask = with_guest(lab, _with_suites(ask, suite), GUEST)
     base, patched = _sides(lab, ask)
     lab.announce(ask)
     baseline = lab.build(ask, base)
@@ -53,7 +55,7 @@ def kunit_verb(lab: Lab, ask: Ask, suite: str = "") -> tuple[CaseRow, ...]:
 
 def kunit_lines(lab: Lab, ask: Ask, suite: str = "") -> Iterator[str]:
     """What kunit does, ready to paste."""
-    ask = _with_suites(ask, suite)
+    ask = with_guest(lab, _with_suites(ask, suite), GUEST)
     yield from build_lines(lab, ask)
     yield from boot_lines(lab, with_log(ask))
 

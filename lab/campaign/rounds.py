@@ -72,6 +72,11 @@ def judged(lab: Lab, ask: Ask, sides: Sequence[Sided], verb: str) -> tuple[CaseR
     return found
 
 
+def with_guest(lab: Lab, ask: Ask, name: str) -> Ask:
+    """The ask with that guest when none was named and lab.toml has it."""
+    return ask if ask.guest or name not in lab.settings.guest else replace(ask, guest=name)
+
+
 def with_log(ask: Ask) -> Ask:
     """The ask for guests whose kernel log holds all that tests say."""
     return replace(ask, append=f"{ask.append} {LOG}".strip())

@@ -128,6 +128,8 @@ def _kunit(record: BootRecord, logs: Logs) -> Told:
     for suite in log.suites:
         last = suite.cases[-1].name if suite.cases else "none"
         whole = suite.result or Case(suite.name, Status.FAIL, f"it began and did not end; the last case that ended: {last}")
+        if whole.status is Status.SKIP and suite.cases:  # its own line gives no reason
+            whole = replace(whole, detail=f"each of its {len(suite.cases)} cases: {suite.cases[0].detail}")
         cases += [whole, *(replace(case, name=f"{suite.name}: {case.name}") for case in suite.cases)]
     problems = [f"{suite.name}: {problem}" for suite in log.suites for problem in suite.problems]
     problems += _unlike_debugfs(log, record, logs.output)
