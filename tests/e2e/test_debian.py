@@ -25,7 +25,7 @@ def guest(default_run: Line) -> Iterator[None]:
 
 def test_every_tool_runs_on_this_kernel(guest: None, tmp_path: Path) -> None:
     names = set(re.findall(r"^try (\S+)", TOOLS.read_text(), re.MULTILINE))
-    words = [ROOT / "inv", "exec", *GUEST, "--push", TOOLS, "--pull", "trace.dat,r", "--", "./tools.sh"]
+    words = [str(ROOT / "inv"), "exec", *GUEST, "--push", str(TOOLS), "--pull", "trace.dat,r", "--", "./tools.sh"]
 
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
