@@ -97,19 +97,16 @@ def wanted(lab: Lab, ask: Ask, target: str) -> tuple[Want, ...]:
 
 def check_known(wants: Sequence[Want], built: Sequence[Selftests]) -> None:
     """Raise UsageError for a test or target that neither side's tree has."""
-    known = [name for one in built for name in (*one.tests, *one.unbuilt)]
+    known = {name for one in built for name in (*one.tests, *one.unbuilt)}
     for want in wants:
-        names = [name for name in known if name.startswith(f"{want.target}:")]
-        if not names:
-            raise UsageError(
-                f"no self-tests `{want}` in either tree",
-                hint="a directory under tools/testing/selftests, e.g. net or net/af_unix",
-            )
-        missing = [test for test in want.tests if not {f"{want.target}:{test}", f"{want.target}:{ALL}"} & set(known)]
+        names = [f"{want.target}:{test}" for test in want.tests]
+        missing = [name for name in names if not {name, f"{want.target}:{ALL}"} & known]
         if missing:
-            raise UsageError(
-                f"{want.target} has no test {', '.join(missing)} in either tree", hint="TEST_PROGS and TEST_GEN_PROGS name them"
-            )
+            hint = f"TEST_PROGS and TEST_GEN_PROGS of tools/testing/selftests/{want.target}/Makefile name them"
+            raise UsageError(f"there is no self-test {', '.join(missing)} in either tree", hint=hint)
+        if not any(name.startswith(f"{want.target}:") for name in known):
+            hint = "a directory under tools/testing/selftests, for example net or net/af_unix"
+            raise UsageError(f"there are no self-tests {want.target} in either tree", hint=hint)
 
 
 def lacking(tests: Selftests, config: Path, wants: Sequence[Want]) -> Iterator[str]:

@@ -123,7 +123,7 @@ def _why_failed(test: Program, subs: Sequence[Case]) -> str:
 def _subcases(test: Program) -> tuple[Case, ...]:
     if not any(RESULT.match(line.strip()) for line in test.lines):
         return ()
-    cases = parse_ktap("\n".join([*test.lines, ""]), subtest_plans=False).cases
+    cases = parse_ktap("\n".join([*test.lines, ""]), kernels_own=True).cases
     return tuple(_numbered(test.name, cases))
 
 

@@ -96,5 +96,5 @@ def disagreements(log: Suite, other: Suite) -> Iterator[str]:
 
 def _closed(suite: _Open, result: Case | None) -> Suite:
     own = [line.removeprefix(INDENT) for line in suite.lines if line.startswith(INDENT)]
-    ktap = parse_ktap("\n".join(["KTAP version 1", *own, ""]), subtest_plans=False)
+    ktap = parse_ktap("\n".join(["KTAP version 1", *own, ""]), kernels_own=True)
     return Suite(suite.name, result, ktap.cases, "\n".join(suite.lines), () if result is None else ktap.problems)

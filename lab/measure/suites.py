@@ -18,6 +18,8 @@ from lab.model.run import BootRecord, PayloadSpec
 DEADLY = ("panic", "stall", "timeout", "reset", "init")
 """Findings that end a guest; they may stand in no log, and then belong to the test that was running."""
 NOT_RUN = "(not run)"
+TAINTED_BY = {"warn": 1 << 9, "atomic": 1 << 9, "oops": 1 << 7, "bug": 1 << 7, "kasan": 1 << 5, "soft-lockup": 1 << 14}
+"""The bit of the taint mask that a complaint of a kind sets (kernel/panic.c, mm/kasan/report.c, kernel/watchdog.c)."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def _kunit(record: BootRecord, logs: Logs) -> Told:
     log = parse_kunit(logs.console)
     segments = [*((suite.name, suite.log) for suite in log.suites), ("", log.rest)]
     running = next((suite.name for suite in log.suites if suite.result is None), "")
-    findings = _by_test(record.findings, segments, running)
+    findings = _own_taint(_by_test(record.findings, segments, running))
     cases: list[Case] = []
     for suite in log.suites:
         last = suite.cases[-1].name if suite.cases else "none"
@@ -145,6 +147,18 @@ def _kunit(record: BootRecord, logs: Logs) -> Told:
         why = f"the guest died in {running}" if running else "the log does not hold them"
         cases.append(Case(NOT_RUN, Status.MISS, f"{missing} of {log.planned} suites: {why}"))
     return Told(tuple(_failed_by(cases, findings)), tuple(findings), tuple(problems))
+
+
+def _own_taint(findings: Sequence[Finding]) -> list[Finding]:
+    """The kernel's taint as the doing of the suite whose complaint brings it; KUnit's own (N) is no finding at all."""
+    brought = {TAINTED_BY[finding.kind]: finding.during for finding in findings if finding.during and finding.kind in TAINTED_BY}
+    found = []
+    for finding in findings:
+        mask = int(finding.fingerprint.partition(":")[2]) if finding.kind == "taint" else 0
+        suites = [suite for bit, suite in brought.items() if mask & bit]
+        explained = suites and not parse_taint(mask & ~sum(brought))
+        found.append(replace(finding, during=suites[0]) if explained else finding)
+    return found
 
 
 def _unlike_debugfs(log: Kunit, record: BootRecord, output: str) -> list[str]:

@@ -151,3 +151,15 @@ def test_a_dropped_line_never_passes(dropped: int) -> None:
     rest = "".join(line for number, line in enumerate(lines) if number != dropped)
 
     assert lines[dropped].startswith("#") or not passes(rest)
+
+
+PARAMETERS = "KTAP version 1\n1..1\n    KTAP version 1\n    ok 1 four\n    ok 2 eight\nok 1 sizes\n"
+
+
+def test_the_kernels_own_tests_may_have_parameters_without_a_plan() -> None:
+    ours, kernels = parse_ktap(PARAMETERS), parse_ktap(PARAMETERS, kernels_own=True)
+
+    assert ours.problems == ("a subtest has no plan",)
+    assert kernels.problems == ()
+    assert [case.name for case in kernels.cases] == ["sizes/four", "sizes/eight", "sizes"]
+    assert parse_ktap("KTAP version 1\nok 1 a\n", kernels_own=True).problems == ("the program has no plan",)

@@ -197,6 +197,7 @@ def test_suites_and_their_cases() -> None:
         "list: list_add": PASS,
         "list: list_sizes/4": PASS,
         "list: list_sizes/8": PASS,
+        "list: list_sizes": PASS,
         "time": FAIL,
         "time: time64": FAIL,
     }
@@ -242,3 +243,38 @@ def test_no_cut_of_the_log_is_a_good_boot(cut: int) -> None:
     said = told(KUNIT, FINISHED, Logs(stamped(LIST + TIME)[:cut], DEBUGFS))
 
     assert said.problems
+
+
+# --- real logs --------------------------------------------------------------------------------------------------------------
+
+DATA = Path(__file__).parents[1] / "data" / "kunit"
+
+
+def golden(name: str) -> Logs:
+    return Logs((DATA / f"{name}.log").read_text(), (DATA / f"{name}.debugfs").read_text())
+
+
+def test_a_real_good_suite() -> None:
+    said = told(KUNIT, FINISHED, golden("good"))
+
+    assert (set(results(said).values()), said.findings, said.problems) == ({PASS}, (), ())
+    assert len(said.tests) == 5
+
+
+def test_a_real_oops_in_a_suite_is_its_own_taint_included() -> None:
+    said = told(KUNIT, tainted(1 << 18 | 1 << 7), golden("oops"))
+
+    assert results(said)["linear-ranges-test"] is FAIL
+    assert said.tests[0].detail == "kernel log: kernel BUG at lib/linear_ranges.c:93!"
+    assert [case.name for case in said.tests if case.status is PASS] == [
+        "linear-ranges-test: range_test_get_value_amount",
+        "linear-ranges-test: range_test_get_selector_high",
+        "linear-ranges-test: range_test_get_selector_low",
+    ]
+    assert (said.loose, said.problems) == ((), ())
+
+
+@pytest.mark.parametrize("mask", [1 << 9, 1 << 7 | 1 << 9])
+def test_taint_that_no_suite_brought_is_the_boots(mask: int) -> None:
+    assert [found.kind for found in told(KUNIT, tainted(mask), golden("good")).loose] == ["taint"]
+    assert [found.kind for found in told(KUNIT, tainted(mask), golden("oops")).loose] == ["taint"]
