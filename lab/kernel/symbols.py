@@ -128,7 +128,7 @@ def parse_nm(text: str, label_bytes: int = LABEL_BYTES) -> tuple[Function, ...]:
         found[first] = min(found.get(first, (0, True, 1 << 30, "")), (-size, name.startswith("_"), len(name), name))
     functions: list[Function] = []
     starts = sorted(found)
-    for first, after in zip(starts, [*starts[1:], 1 << 64], strict=True):
+    for first, after in zip(starts, [*starts[1:], 1 << 64], strict=False):
         minus_size, _, _, name = found[first]
         if not minus_size and functions and first < functions[-1].end:
             continue  # a label inside a function
@@ -149,7 +149,7 @@ def parse_kallsyms(text: str) -> tuple[Function, ...]:
         if len(words) == 4 and words[1] in FUNCTION_TYPES and int(words[0], 16):
             found[int(words[0], 16)] = f"{words[2]} {words[3]}"
     starts = sorted(found)
-    ends = [*starts[1:], 1 << 64]
+    ends = [*starts[1:], 1 << 64][: len(starts)]
     return tuple(Function(first, min(end, first + (1 << 20)), found[first]) for first, end in zip(starts, ends, strict=True))
 
 

@@ -35,7 +35,7 @@ def tables(one: Explanation) -> Iterator[Table]:
     """Functions, layers, and what was counted beside the operation's instructions."""
     laps = f"{one.operations[0]:,} and {one.operations[1]:,} operations"
     title = f"{one.payload} {one.metric}, explained: instructions per operation, {laps}, the bracket's {one.bracket} included"
-    rows = [(function.name, function.layer, *_numbers(function)) for function in one.functions]
+    rows: list[tuple[str, ...]] = [(function.name, function.layer, *_numbers(function)) for function in one.functions]
     if one.others:
         rows.append((f"{one.others} other functions", f"at most {one.largest:+,.3f} each", "", "", ""))
     rows.append(("all functions", "", _number(one.base), _number(one.patched), f"{one.patched - one.base:+,.3f}"))
