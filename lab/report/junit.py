@@ -18,7 +18,7 @@ from lab.model.outcome import Case, Finding, Status
 from lab.model.run import BuildRecord, JobResult, Results
 from lab.model.suite import CaseRow, CaseVerdict, held
 from lab.report import words
-from lab.report.suites import reason
+from lab.report.suites import evidence, reason
 
 NOT_XML = re.compile("[^\t\n\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufdcf\ufde0-\ufffd\U00010000-\U0001fffd]")
 """What XML 1.0 forbids or junit-xml drops without a word, and all planes that hold no text."""
@@ -101,7 +101,9 @@ def _comparison(row: Comparison, results: Results) -> TestCase:
 def _compared(row: CaseRow, results: Results) -> TestCase:
     """One of the kernel's own tests on both sides; what is neither a plain pass nor held against the series is a skip."""
     by_boot = (",".join(side) or "none" for side in (row.base, row.patched))
-    text = "{}: baseline {}, patched {}".format(row.verdict, *by_boot) + (f"\n{row.note}" if row.note else "")
+    text = "\n".join(
+        ["{}: baseline {}, patched {}".format(row.verdict, *by_boot), *filter(None, [row.note]), *evidence(results, row)]
+    )
     case = _case(_suite(row.suite, row.kconfig, row.guest), f"{row.b} against {row.a}: {row.test}", stdout=text)
     if held(row, strict=results.strict):
         case.add_failure_info(_title(f"{row.verdict}: {reason(row)}", row.verdict), _clean(text), row.verdict)

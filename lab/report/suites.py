@@ -13,7 +13,7 @@ from lab.model.suite import HELD, CaseRow, CaseVerdict, held
 COLUMNS = ("test", "baseline", "patched", "verdict")
 ALWAYS = (*HELD, CaseVerdict.FLAKY, CaseVerdict.FIXED)
 """Verdicts on a single result of a program that are always shown; of FAILS some, of the others none."""
-MOST_CASES, MOST_FAILS = 30, 5
+MOST_CASES, MOST_FAILS, MOST_LINES = 30, 5, 45
 MEANING = {
     CaseVerdict.REGRESSED: "passed on the baseline",
     CaseVerdict.BROKEN: "new, and does not pass",
@@ -104,6 +104,20 @@ def sentence(results: Results) -> str:
         f"; {len(bad)} held against the series, the first: {bad[0].test}: {reason(bad[0])}" if bad else "; none held against it"
     )
     return f"of {_counted(len(wholes), 'test')} ({_counted(cases, 'case')}) {', '.join(words)}{tail}"
+
+
+def evidence(results: Results, row: CaseRow) -> list[str]:
+    """What the kernel or the compiler complained of in a test that is held against the series, and the baseline has not."""
+    if not row.whole or row.verdict not in HELD:
+        return []
+    jobs = [job for job in results.jobs if job.payload == row.suite]
+    known = {finding.fingerprint for job in jobs if job.role == "baseline" for finding in job.findings}
+    own = [finding for job in jobs if job.role == "patched" for finding in job.findings if finding.during == row.test]
+    fresh = {finding.fingerprint: finding for finding in reversed(own) if finding.fingerprint not in known}
+    lines = []
+    for finding in reversed(fresh.values()):
+        lines += [f"{row.test}: {finding.kind}: {finding.title}", *(f"    {line}" for line in finding.detail[:MOST_LINES])]
+    return lines
 
 
 def reason(row: CaseRow) -> str:

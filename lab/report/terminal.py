@@ -143,6 +143,8 @@ class Terminal:
             self.print_tables([(table.head, suites.COLUMNS, table.lines)])
             for note in table.notes:
                 self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+            for row in table.wholes:
+                self._say_all(suites.evidence(results, row), "bold red")
 
     def _print_explanations(self, results: Results, *, everything: bool) -> None:
         self._say_all(["", *map(explained.sentence, results.explanations)] if results.explanations else [], "")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from junitparser import Failure, JUnitXml, Skipped
-from report_samples import results
+from report_samples import job, results
 
 from lab.campaign.history import History
 from lab.campaign.ledger import Ledger
 from lab.campaign.rundir import new_run
-from lab.model.outcome import Status
+from lab.model.outcome import Finding, Status
 from lab.model.run import Results
 from lab.model.suite import CaseRow, CaseVerdict
 from lab.report.junit import junit_text
@@ -101,6 +101,20 @@ def test_a_bench_in_the_same_line_is_told_too() -> None:
 
     assert "EQUAL" in said
     assert "of 1 test (2 cases) 1 PASS" in said
+
+
+def test_the_stack_of_a_new_complaint_is_shown_and_an_old_ones_is_not() -> None:
+    def found(title: str) -> Finding:
+        return Finding("warn", title, title, (f" in {title}+0x1/0x2 (net/dev.c:1)",), fatal=False, during="net:tls")
+
+    known = replace(job(1, "baseline", payload="kselftest"), findings=(found("old_one"),))
+    fresh = replace(job(1, "patched", payload="kselftest"), findings=(found("old_one"), found("new_one")))
+    what = of(*GOOD, BAD, jobs=(known, fresh))
+
+    for text in (shown(what), junit_text(what)):
+        assert "net:tls: warn: new_one" in text
+        assert "in new_one+0x1/0x2 (net/dev.c:1)" in text
+        assert "old_one" not in text
 
 
 def test_a_cover_letter_holds_the_table() -> None:
