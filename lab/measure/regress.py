@@ -158,5 +158,5 @@ def _note(base: Seen, patched: Seen, verdict: CaseVerdict) -> str:
         return f"was: {base.detail}"
     if verdict is CaseVerdict.FLAKY and not (base.disagree or patched.disagree):
         return "only in some boots"
-    gone = "it is not there any more" if base.state is not None and patched.state is None else ""
+    gone = "the patched side does not give it" if base.state is not None and patched.state is None else ""
     return gone or patched.detail or (f"baseline: {base.detail}" if base.detail else "")

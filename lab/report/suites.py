@@ -69,7 +69,8 @@ class Table:
         for whole in self.wholes:
             cases = self.cases(whole)
             shown = told(cases)
-            notes += [f"{row.test}: {row.verdict}: {row.note}" for row in (whole, *shown) if row.note]
+            notes += [f"{whole.test}: {whole.verdict}: {whole.note}"] if whole.note else []
+            notes += _together(whole.test, shown)
             loud = [row for row in cases if row.verdict in (*ALWAYS, CaseVerdict.FAILS)]
             if more := len(loud) - len(shown):
                 notes.append(f"{whole.test}: {more} more results that are no plain pass; see results.json")
@@ -123,6 +124,18 @@ def evidence(results: Results, row: CaseRow) -> list[str]:
 def reason(row: CaseRow) -> str:
     """The verdict in words, and what the test said."""
     return "; ".join(filter(None, (MEANING.get(row.verdict, ""), row.note))) or str(row.verdict)
+
+
+def _together(program: str, cases: Iterable[CaseRow]) -> list[str]:
+    """A note for each case, one for all that say the same."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in cases:
+        if row.note:
+            groups.setdefault((row.verdict, row.note), []).append(row.test.partition(": ")[2])
+    return [
+        f"{program}: {f'{len(names)} results' if len(names) > 2 else ', '.join(names)}: {verdict}: {note}"
+        for (verdict, note), names in groups.items()
+    ]
 
 
 def _by_boot(statuses: Iterable[Status]) -> str:

@@ -89,7 +89,7 @@ def test_a_result_that_a_passing_program_gives_no_more_has_regressed() -> None:
     found = compared([{"t:x": PASS, "t:x: a": PASS, "t:x: b": PASS}], [{"t:x": PASS, "t:x: a": PASS}])
 
     assert found["t:x: b"].verdict is CaseVerdict.REGRESSED
-    assert found["t:x: b"].note == "it is not there any more"
+    assert found["t:x: b"].note == "the patched side does not give it"
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,15 @@ def test_results_that_differ_are_shown_below_their_program_and_no_flood() -> Non
     assert "net:tls: 7 more results that are no plain pass; see results.json" in text
 
 
+def test_results_that_say_the_same_have_one_note() -> None:
+    cases = [row(f"net:tls: case {n}", CaseVerdict.REGRESSED, (PASS,), (), "gone") for n in range(3)]
+    other = row("net:tls: other", CaseVerdict.REGRESSED, (PASS,), (FAIL,), "boom")
+    text = shown(of(BAD, *cases, other))
+
+    assert "net:tls: 3 results: REGRESSED: gone" in text
+    assert "net:tls: other: REGRESSED: boom" in text
+
+
 def test_a_few_results_that_fail_on_both_sides_are_enough() -> None:
     cases = [row(f"net:gro: case {n}", CaseVerdict.FAILS, (FAIL,), (FAIL,)) for n in range(MOST_FAILS + 2)]
 
