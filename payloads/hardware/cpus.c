@@ -262,27 +262,6 @@ void prove_nohz_full(const char *rest, struct finding *finding)
 		  cpus_text(&asked), seconds, text, (unsigned long long)kept, other);
 }
 
-/* A mask as the kernel writes it, `ff` or `1,00000003`. */
-static bool parse_mask(const char *text, cpu_set_t *cpus)
-{
-	int bit = 0;
-
-	CPU_ZERO(cpus);
-	for (const char *at = text + strlen(text); at-- > text;) {
-		char digit[2] = { *at, 0 }, *end;
-		unsigned long value = strtoul(digit, &end, 16);
-
-		if (*at == ',')
-			continue;
-		if (*end)
-			return false;
-		for (int i = 0; i < 4; i++, bit++)
-			if (value >> i & 1 && bit < MAX_CPUS)
-				CPU_SET(bit, cpus);
-	}
-	return CPU_COUNT(cpus) > 0;
-}
-
 /* Interrupts that nobody moved are where the default says. Some drivers have a wish of their own; those are told apart. */
 void prove_irqaffinity(const char *rest, struct finding *finding)
 {

@@ -123,6 +123,27 @@ static inline bool parse_cpus(const char *text, cpu_set_t *cpus)
 	return true;
 }
 
+/* A mask as the kernel writes it, `ff` or `1,00000003`. */
+static inline bool parse_mask(const char *text, cpu_set_t *cpus)
+{
+	int bit = 0;
+
+	CPU_ZERO(cpus);
+	for (const char *at = text + strlen(text); at-- > text;) {
+		char digit[2] = { *at, 0 }, *end;
+		unsigned long value = strtoul(digit, &end, 16);
+
+		if (*at == ',')
+			continue;
+		if (*end)
+			return false;
+		for (int i = 0; i < 4; i++, bit++)
+			if (value >> i & 1 && bit < MAX_CPUS)
+				CPU_SET(bit, cpus);
+	}
+	return CPU_COUNT(cpus) > 0;
+}
+
 /* The list of a set, in one of a few places that take turns, so that a printf can have several. */
 static inline const char *cpus_text(const cpu_set_t *cpus)
 {

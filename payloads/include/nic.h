@@ -31,11 +31,11 @@ struct packets {
 	uint64_t rx[MAX_QUEUES], tx[MAX_QUEUES];
 };
 
-/* --- channels: ioctl(2) with struct ethtool_channels --------------------------------------------------------------------- */
+/* --- channels: ioctl SIOCETHTOOL (linux/ethtool.h) ----------------------------------------------------------------------- */
 
-static inline bool channels_ioctl(const char *device, struct ethtool_channels *channels)
+static inline bool ethtool(const char *device, void *command)
 {
-	struct ifreq request = { .ifr_data = (void *)channels };
+	struct ifreq request = { .ifr_data = command };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool good;
 
@@ -50,14 +50,22 @@ static inline int queue_pairs(const char *device)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
 
-	return channels_ioctl(device, &channels) ? channels.combined_count : 0;
+	return ethtool(device, &channels) ? channels.combined_count : 0;
+}
+
+/* The most queue pairs it can use. */
+static inline int most_queue_pairs(const char *device)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+
+	return ethtool(device, &channels) ? channels.max_combined : 0;
 }
 
 static inline bool set_queue_pairs(const char *device, int pairs)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_SCHANNELS, .combined_count = pairs };
 
-	return queue_pairs(device) == pairs || channels_ioctl(device, &channels);
+	return queue_pairs(device) == pairs || ethtool(device, &channels);
 }
 
 /* --- packets by queue: generic netlink ----------------------------------------------------------------------------------- */
