@@ -199,7 +199,8 @@ def _compare(spec: PayloadSpec, metric: Metric, base: _Side, patched: _Side, sam
         verdict, material, note = sampled.verdict, _beyond(metric, sampled), sampled.note
         delta = _spread(values[1]).median - _spread(values[0]).median if all(values) else 0.0
     if gaps := "; ".join(filter(None, (base.gaps(metric), patched.gaps(metric)))):
-        verdict, material, note = Verdict.INCONCLUSIVE, False, gaps
+        new = f"new on {patched.label}; " if base.skips(metric) and not patched.gaps(metric) else ""
+        verdict, material, note = Verdict.INCONCLUSIVE, False, new + gaps
     if verdict is Verdict.WOBBLE:
         note += f"; {spec.leaks.get(metric.name, 'the leak is not known')}"
     one = next(iter((*base.jobs, *patched.jobs)), None)

@@ -252,8 +252,14 @@ def skipping(role: Role) -> JobResult:
 def test_a_row_that_one_side_skipped_says_why() -> None:
     (row,) = compare(spec(EXACT), [skipping("baseline")], [job("patched", 1, rtt=(7,))], "a", "b")
 
-    assert (row.verdict, row.note) == (Verdict.INCONCLUSIVE, "skipped on a: the kernel has no helper")
+    assert (row.verdict, row.note) == (Verdict.INCONCLUSIVE, "new on b; skipped on a: the kernel has no helper")
     assert row.patched.values_by_boot == (7,)
+
+
+def test_a_row_that_the_patched_side_skipped_is_not_new() -> None:
+    (row,) = compare(spec(EXACT), [job("baseline", 1, rtt=(7,))], [skipping("patched")], "a", "b")
+
+    assert (row.verdict, row.note) == (Verdict.INCONCLUSIVE, "skipped on b: the kernel has no helper")
 
 
 def test_a_row_that_both_sides_skipped_is_left_out() -> None:
