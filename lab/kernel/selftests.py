@@ -24,7 +24,7 @@ from lab.kernel.build import toolchain
 from lab.kernel.slot import Slot, hold, slot_name
 from lab.model.change import Build, Tree
 from lab.model.wire import read_json, write_json
-from lab.proc import CommandError, need, quote, run, stream
+from lab.proc import CommandError, contained, need, quote, run, stream
 
 NEEDS = {"make": "make", "gcc": "gcc", "rsync": "rsync", "strip": "binutils"}
 """What every target takes; what a single one takes beside it (libcap-dev, clang) is named when it does not build."""
@@ -122,7 +122,7 @@ class _Place:
 
     def ask(self, argv: Sequence[str | Path]) -> str:
         """What make prints. Raises CommandError."""
-        return run(argv, deadline=Deadline.after(ASK_S), cwd=self.slot.tree, env=self.slot.environment()).stdout
+        return run([*contained(), *argv], deadline=Deadline.after(ASK_S), cwd=self.slot.tree, env=self.slot.environment()).stdout
 
 
 def build_selftests(tree: Tree, wants: Sequence[Want], kernel: Build, *, cache: Cache, emit: Emit, cc: str = "gcc") -> Selftests:

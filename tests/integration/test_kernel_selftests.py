@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from lab.errors import HostError
 from lab.events import Event, StageFinished, silent
 from lab.kernel.selftests import Selftests, build_selftests, make_lines, parse_wants
 from lab.kernel.series import read_series
+from lab.kernel.slot import hold
 from lab.kernel.tree import apply
 from lab.model.change import Build, Series, Tree
 
@@ -53,6 +58,7 @@ TREE = {
     f"{WHERE}/odd/Makefile": "TEST_GEN_PROGS := good broken\ninclude ../lib.mk\n",
     f"{WHERE}/odd/good.c": GOOD_C,
     f"{WHERE}/odd/broken.c": BROKEN_C,
+    f"{WHERE}/slow/Makefile": "TEST_CUSTOM_PROGS := slow\n$(info half)\nslow $(OUTPUT)/slow:\n\t@sleep 600\n",
     f"{WHERE}/sick/Makefile": "$(error this target wants a moon phase)\n",
 }
 NEW = {
@@ -187,3 +193,40 @@ def test_the_lines_of_a_dry_run_build_nothing(world: World) -> None:
     assert "/out/net/one " in build
     assert "VMLINUX_BTF=/vmlinux" in build
     assert not (world.cache.root / "slots").exists()
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path[:0] = {path!r}
+    from pathlib import Path
+    from lab.cache import Cache
+    from lab.events import StageLine
+    from lab.kernel.selftests import build_selftests, parse_wants
+    from lab.model.change import Build, Tree
+    def on(event):
+        if isinstance(event, StageLine) and "half" in event.text:
+            os.kill(os.getpid(), signal.SIGKILL)
+    kernel = Build("k", Path("/"), "6.12.99", "t", "default", "h", ("gcc",))
+    tree = Tree(Path({repository!r}), {commit!r}, {id!r}, ())
+    build_selftests(tree, parse_wants("slow:slow"), kernel, cache=Cache(Path({cache!r})), emit=on)
+"""
+
+
+def test_a_killed_build_leaves_nothing_running_and_the_next_one_works(world: World) -> None:
+    tree = world.tree()
+    facts = {"repository": str(tree.repository), "commit": tree.commit, "id": tree.id, "cache": str(world.cache.root)}
+    script = textwrap.dedent(KILLED).format(path=sys.path, **facts)
+    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=120)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    with hold(world.cache, "selftests", "gcc", silent) as slot:  # free when the last process of the killed build is gone
+        left = [entry.name for entry in Path("/proc").iterdir() if entry.name.isdigit() and works_in(entry, slot.tree)]
+    assert left == []
+    assert world.build("net:one").tests == ("net:one",)
+
+
+def works_in(process: Path, tree: Path) -> bool:
+    try:
+        return (process / "cwd").readlink().is_relative_to(tree)
+    except OSError:
+        return False
