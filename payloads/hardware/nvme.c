@@ -75,7 +75,7 @@ static bool served_polled(struct nvme *nvme, int cpu, char *text, size_t size)
 	read_interrupts(&before);
 	for (int i = 0; i < READS; i++) {
 		uring_queue(&uring, false, nvme->fd, nvme->buffer, BLOCK, (off_t)i * BLOCK);
-		done += uring_enter(&uring, 1, 1) && uring_result(&uring) == BLOCK;
+		done += uring_enter(&uring, 1, 0) && uring_wait(&uring) == BLOCK;
 	}
 	read_interrupts(&after);
 	woken = all_that_came(nvme, &after) - all_that_came(nvme, &before);

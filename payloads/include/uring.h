@@ -4,11 +4,14 @@
 #define URING_H
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/io_uring.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include <lab.h>
+
+#define URING_NONE INT_MIN
 
 struct uring {
 	int fd;
@@ -69,16 +72,27 @@ static inline bool uring_enter(struct uring *uring, unsigned int submit, unsigne
 	return syscall(SYS_io_uring_enter, uring->fd, submit, wait, flags, NULL, 0) == (long)submit;
 }
 
-/* What the read returned, or -EAGAIN when there is no completion. */
-static inline int uring_result(struct uring *uring)
+/* What the read returned, or URING_NONE when there is no completion. */
+static int uring_result(struct uring *uring)
 {
 	uint32_t head = *uring->cq_head;
 	int result;
 
 	if (head == __atomic_load_n(uring->cq_tail, __ATOMIC_ACQUIRE))
-		return -EAGAIN;
+		return URING_NONE;
 	result = uring->cqes[head & *uring->cq_mask].res;
 	__atomic_store_n(uring->cq_head, head + 1, __ATOMIC_RELEASE);
+	return result;
+}
+
+/* The same, once there is a completion: a polled ring stops polling without one when another task wants the CPU. */
+static inline int uring_wait(struct uring *uring)
+{
+	int result;
+
+	while ((result = uring_result(uring)) == URING_NONE)
+		if (!uring_enter(uring, 0, 1))
+			return -errno;
 	return result;
 }
 

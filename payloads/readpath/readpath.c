@@ -121,8 +121,8 @@ static bool polled_op(void *context)
 	uint64_t at = place(reader);
 
 	uring_queue(reader->uring, true, reader->fd, reader->buffer, reader->size, at);
-	return uring_enter(reader->uring, 1, 0) && nap_op(NULL) && uring_enter(reader->uring, 0, 1) &&
-	       uring_result(reader->uring) == (int)reader->size && right(reader, at);
+	return uring_enter(reader->uring, 1, 0) && nap_op(NULL) && uring_wait(reader->uring) == (int)reader->size &&
+	       right(reader, at);
 }
 
 static bool mmap_op(void *context)
