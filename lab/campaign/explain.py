@@ -16,9 +16,9 @@ from lab.events import Note
 from lab.formats.profile import parse_profile
 from lab.kernel.symbols import parse_kallsyms, source_files
 from lab.measure.cost import FUNCTIONS, PROFILE
-from lab.measure.explain import Profiled, explain, kernel_addresses, profiled, worth
+from lab.measure.explain import Profiled, Texts, explain, kernel_addresses, profiled, worth
 from lab.measure.layers import read_layers
-from lab.measure.paths import call_graph, stacks
+from lab.measure.paths import call_graph, stacks, typical_stacks
 from lab.model.judgement import Comparison
 from lab.model.outcome import Status
 from lab.model.profile import Explanation
@@ -136,24 +136,30 @@ def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], n
 
 
 def _side(job: Job, place: JobDir) -> Profiled:
-    read = [_text(place.path / name) for name in (place.payload_out.name, COST, FUNCTIONS)]
+    waiting = frozenset(metric.name for metric in job.payload.metrics if metric.waits) if job.payload else frozenset()
+    texts = Texts(
+        stdout=_text(place.payload_out),
+        cost=_text(place.path / COST),
+        functions=_text(place.path / FUNCTIONS),
+        late=parse_kallsyms(_text(place.kallsyms)),
+        waiting=waiting,
+    )
     profile = parse_profile(_text(place.path / PROFILE))
-    sources = source_files(job.kernel.vmlinux, kernel_addresses(profile))
-    return profiled((read[0], read[1], read[2]), profile, parse_kallsyms(_text(place.kallsyms)), sources, read_layers())
+    return profiled(texts, profile, source_files(job.kernel.vmlinux, kernel_addresses(profile)), read_layers())
 
 
 def _draw(explanation: Explanation, places: Sequence[JobDir], sides: tuple[Profiled, Profiled]) -> None:
     """Call graph and stacks of each side beside its boot, the flame graph of the difference beside the patched one."""
     row = explanation.metric
     stem = row.replace("/", "-")
-    drawn = [stacks(side, row) for side in sides]
-    for place, side, one in zip(places, sides, drawn, strict=True):
+    for place, side in zip(places, sides, strict=True):
         place.explain.mkdir(exist_ok=True)
         graph = call_graph(side, row, f"{explanation.payload} {row}, {side.laps[row]} operations")
         (place.explain / f"callgrind.out.{stem}").write_text(callgrind_text(graph), encoding="utf-8")
-        (place.explain / f"{stem}.folded").write_text(folded_text(one), encoding="utf-8")
+        (place.explain / f"{stem}.folded").write_text(folded_text(stacks(side, row)), encoding="utf-8")
     title = f"{explanation.payload} {row}: {explanation.a} and {explanation.b}"
-    svg = flame_svg(title, drawn[0], drawn[1], explanation.operations)
+    base, patched = (typical_stacks(side, row, typical=explanation.typical) for side in sides)
+    svg = flame_svg(title, base, patched, explanation.operations)
     (places[1].explain / f"{stem}.diff.svg").write_text(svg, encoding="utf-8")
 
 

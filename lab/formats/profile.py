@@ -38,54 +38,111 @@ class Node(NamedTuple):
         return self.events[EVENTS.index("rep-steps")]
 
 
+class Kind(NamedTuple):
+    """Laps of one section that executed the same number of instructions in their operation."""
+
+    laps: int
+    work: int
+    """Instructions of each."""
+    counts: dict[int, int]
+    """Node number -> instructions executed there in all these laps."""
+
+
+class Tree(NamedTuple):
+    """One section; parents stand before their children. `kinds` are the commonest ones of its laps."""
+
+    nodes: tuple[Node, ...]
+    kinds: tuple[Kind, ...] = ()
+
+    def kind(self, work: int) -> Kind | None:
+        """The laps of so many instructions, if they are among the commonest."""
+        return next((kind for kind in self.kinds if kind.work == work), None)
+
+
 @dataclass(frozen=True)
 class Profile:
-    """All sections in order of their ordinals; parents stand before their children."""
+    """All sections in order of their ordinals."""
 
-    sections: tuple[tuple[Node, ...], ...]
+    sections: tuple[Tree, ...]
     addresses: dict[int, int | None]
     """Function number -> its address; None: FOREIGN."""
     problems: tuple[str, ...]
 
 
 def parse_profile(text: str) -> Profile:
-    """Parse a profile. Anything unexpected, a section without its end included, is a problem."""
+    """Parse a profile. Anything unexpected, a section without its end or laps that do not add up included, is a problem."""
     lines = text.splitlines()
     if not lines or lines[0] != HEADER:
         return Profile((), {}, ("the profile is missing or of another version",))
     problems = [] if text.endswith("\n") else ["the profile is cut off"]
-    sections: list[tuple[Node, ...]] = []
-    addresses: dict[int, int | None] = {}
-    nodes: dict[int, Node] | None = None
+    reader = _Reader()
     for line in lines[1:]:
-        words = line.split(" ")
         try:
-            if words[0] == "node" and nodes is not None:
-                node = _node(words)
-                if node.function not in addresses or (node.parent != ROOT and node.parent not in nodes) or node.number in nodes:
-                    raise ValueError
-                nodes[node.number] = node
-            elif words[0] == "function" and nodes is not None:
-                _, number, address = words
-                addresses[int(number)] = None if address == FOREIGN else int(address, 16)
-            elif words[0] == "section" and nodes is None and words[1:] == [str(len(sections))]:
-                nodes = {}
-            elif words[0] == "end" and nodes is not None and words[1:] == [str(len(sections)), "nodes", str(len(nodes))]:
-                sections.append(tuple(nodes.values()))
-                nodes = None
-            else:
-                raise ValueError
+            reader.take(line.split(" "))
         except ValueError:
             problems.append(f"the profile has the line `{line[:80]}` where it makes no sense")
             break
-    if nodes is not None:
-        problems.append(f"section {len(sections)} of the profile has no end")
-    return Profile(tuple(sections), addresses, tuple(problems))
+    if reader.inside:
+        problems.append(f"section {len(reader.sections)} of the profile has no end")
+    return Profile(tuple(reader.sections), reader.addresses, tuple(problems))
 
 
-def _node(words: list[str]) -> Node:
-    numbers = [int(word) for word in words[1:]]
-    if len(numbers) != 4 + len(CONTEXTS) + len(EVENTS) or min(numbers) < 0:
-        raise ValueError
-    cut = 4 + len(CONTEXTS)
-    return Node(*numbers[:4], tuple(numbers[4:cut]), tuple(numbers[cut:]))
+class _Reader:
+    """Takes line after line; what makes no sense is a ValueError."""
+
+    def __init__(self) -> None:
+        self.sections: list[Tree] = []
+        self.addresses: dict[int, int | None] = {}
+        self.inside = False
+        self.nodes: dict[int, Node] = {}
+        self.kinds: list[Kind] = []
+
+    def take(self, words: list[str]) -> None:
+        if self.inside == (words[0] == "section"):
+            raise ValueError
+        takers = {"section": self._section, "function": self._function, "node": self._node, "end": self._end}
+        takers |= {"laps": self._laps, "in": self._in}
+        if words[0] not in takers:
+            raise ValueError
+        takers[words[0]](words[1:])
+
+    def _section(self, words: list[str]) -> None:
+        if words != [str(len(self.sections))]:
+            raise ValueError
+        self.inside, self.nodes, self.kinds = True, {}, []
+
+    def _function(self, words: list[str]) -> None:
+        number, address = words
+        self.addresses[int(number)] = None if address == FOREIGN else int(address, 16)
+
+    def _node(self, words: list[str]) -> None:
+        numbers = [int(word) for word in words]
+        cut = 4 + len(CONTEXTS)
+        if len(numbers) != cut + len(EVENTS) or min(numbers) < 0:
+            raise ValueError
+        node = Node(*numbers[:4], tuple(numbers[4:cut]), tuple(numbers[cut:]))
+        if (
+            node.function not in self.addresses
+            or node.number in self.nodes
+            or not (node.parent == ROOT or node.parent in self.nodes)
+        ):
+            raise ValueError
+        self.nodes[node.number] = node
+
+    def _laps(self, words: list[str]) -> None:
+        laps, work = (int(word) for word in words)
+        self.kinds.append(Kind(laps, work, {}))
+
+    def _in(self, words: list[str]) -> None:
+        node, count = (int(word) for word in words)
+        if not self.kinds or node not in self.nodes or node in self.kinds[-1].counts or count <= 0:
+            raise ValueError
+        self.kinds[-1].counts[node] = count
+
+    def _end(self, words: list[str]) -> None:
+        if words != [str(len(self.sections)), "nodes", str(len(self.nodes))]:
+            raise ValueError
+        if any(sum(kind.counts.values()) != kind.laps * kind.work for kind in self.kinds):
+            raise ValueError
+        self.sections.append(Tree(tuple(self.nodes.values()), tuple(self.kinds)))
+        self.inside = False

@@ -24,6 +24,8 @@
  *	section <ordinal>
  *	function <number> <address | foreign>
  *	node <number> <parent> <function> <calls> <instructions by context: 7> <events: 7>
+ *	laps <n> <instructions each>
+ *	in <node> <instructions>
  *	end <ordinal> nodes <n>
  */
 #include <inttypes.h>

@@ -95,7 +95,10 @@ static void write_function(uint32_t function)
 			function < n_ranges ? ranges[function].first : strays[function - n_ranges - 1]);
 }
 
-/* node <number> <parent> <function> <calls>, by context, by event; a parent comes before its children. */
+/*
+ * node <number> <parent> <function> <calls>, by context, by event; a parent comes before its children. Then the commonest kinds
+ * of laps: laps <how many> <instructions of each>, and in <node> <instructions of all of them>.
+ */
 static void write_profile(unsigned int section)
 {
 	bool *due = calloc(n_nodes, sizeof(*due));
@@ -121,6 +124,13 @@ static void write_profile(unsigned int section)
 		fputc('\n', profile);
 		written++;
 	}
+	qsort(kinds, n_kinds, sizeof(*kinds), by_laps);
+	for (const struct kind *kind = kinds; kind < kinds + n_kinds && kind < kinds + SHOWN_KINDS; kind++) {
+		fprintf(profile, "laps %" PRIu64 " %" PRIu64 "\n", kind->laps, kind->work);
+		for (size_t i = 1; i < n_nodes && i < kind->room; i++)
+			if (kind->count[i])
+				fprintf(profile, "in %zu %" PRIu64 "\n", i, kind->count[i]);
+	}
 	fprintf(profile, "end %u nodes %zu\n", section, written);
 	fflush(profile);
 	free(due);
@@ -128,6 +138,8 @@ static void write_profile(unsigned int section)
 
 static void forget_counts(void)
 {
+	forget_lap();
+	n_kinds = 0;
 	for (size_t i = 0; i < n_nodes; i++) {
 		nodes[i].calls = 0;
 		memset(nodes[i].count, 0, sizeof(nodes[i].count));

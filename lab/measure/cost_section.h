@@ -62,6 +62,8 @@ static void lap(unsigned int vcpu, void *data)
 	};
 	for (int i = 0; i < COLUMNS; i++)
 		laps[n_laps][i] = sum[i] - last[i];
+	if (profile)
+		end_lap(laps[n_laps][0] + laps[n_laps][1] + laps[n_laps][2]);
 	memcpy(last, sum, sizeof(last));
 	n_laps++;
 }

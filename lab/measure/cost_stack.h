@@ -157,7 +157,14 @@ static void walk(unsigned int vcpu, const struct block *block)
 
 static void charge(unsigned int vcpu, uint64_t n)
 {
-	nodes[walkers[vcpu].node].count[cpus[vcpu].context] += n;
+	struct node *node = &nodes[walkers[vcpu].node];
+
+	node->count[cpus[vcpu].context] += n;
+	if (!n || !in_operation(cpus[vcpu].context))
+		return;
+	if (!node->lap)
+		touched[n_touched++] = walkers[vcpu].node;
+	node->lap += n;
 }
 
 static void on_enter(unsigned int vcpu, void *data)

@@ -31,8 +31,23 @@ static size_t n_strays, room_strays;
 static struct node {
 	uint32_t parent, function;
 	uint64_t calls, count[CONTEXTS], event[EVENTS];
+	uint64_t lap;			/* what the operation executed here in this lap */
 } *nodes;
 static size_t n_nodes, room_nodes;
+static uint32_t *touched;		/* nodes whose lap is not 0 */
+static size_t n_touched;
+
+/*
+ * A lap that a tick fell into takes other branches long after. Laps of the same number of instructions are summed up apart, so
+ * that the median lap can be told by function to the instruction. What comes after MAX_KINDS numbers is in the sum only.
+ */
+#define MAX_KINDS 64
+#define SHOWN_KINDS 8
+static struct kind {
+	uint64_t work, laps, *count;	/* count: by node */
+	size_t room;
+} kinds[MAX_KINDS];
+static size_t n_kinds;
 
 struct index { uint32_t *slots; size_t size; };	/* open addressing; a slot holds a number + 1 */
 static struct index node_index, stray_index;
@@ -133,12 +148,52 @@ static uint32_t child(uint32_t parent, uint32_t function)
 	if (n_nodes == room_nodes) {
 		room_nodes = room_nodes ? 2 * room_nodes : 1 << 14;
 		nodes = grown(nodes, room_nodes, sizeof(*nodes));
+		touched = grown(touched, room_nodes, sizeof(*touched));
 	}
 	memset(&nodes[n_nodes], 0, sizeof(*nodes));
 	nodes[n_nodes].parent = parent;
 	nodes[n_nodes].function = function;
 	node_index.slots[slot] = ++n_nodes;
 	return n_nodes - 1;
+}
+
+static void forget_lap(void)
+{
+	while (n_touched)
+		nodes[touched[--n_touched]].lap = 0;
+}
+
+/* A lap of `work` instructions ends. */
+static void end_lap(uint64_t work)
+{
+	struct kind *kind = kinds;
+
+	while (kind < kinds + n_kinds && kind->work != work)
+		kind++;
+	if (kind == kinds + MAX_KINDS)
+		return forget_lap();
+	if (kind == kinds + n_kinds) {
+		n_kinds++;
+		kind->work = work;
+		kind->laps = 0;
+		memset(kind->count, 0, kind->room * sizeof(*kind->count));
+	}
+	if (kind->room < n_nodes) {
+		kind->count = grown(kind->count, room_nodes, sizeof(*kind->count));
+		memset(kind->count + kind->room, 0, (room_nodes - kind->room) * sizeof(*kind->count));
+		kind->room = room_nodes;
+	}
+	kind->laps++;
+	for (size_t i = 0; i < n_touched; i++)
+		kind->count[touched[i]] += nodes[touched[i]].lap;
+	forget_lap();
+}
+
+static int by_laps(const void *a, const void *b)
+{
+	const struct kind *one = a, *other = b;
+
+	return one->laps < other->laps ? 1 : -(one->laps > other->laps);
 }
 
 #endif

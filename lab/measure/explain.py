@@ -10,7 +10,7 @@ from statistics import median_low
 from lab.deadline import Deadline
 from lab.errors import LabError
 from lab.formats.ktap import parse_ktap
-from lab.formats.profile import CONTEXTS, EVENTS, OPERATION, Node, Profile, parse_profile
+from lab.formats.profile import CONTEXTS, EVENTS, OPERATION, Kind, Node, Profile, Tree, parse_profile
 from lab.formats.samples import parse_samples
 from lab.measure.collect import EMPTY
 from lab.measure.cost import Section, parse_cost
@@ -42,8 +42,8 @@ def identity(profile_text: str, cost_text: str) -> Case:
     problems = [*profile.problems, *cost.problems]
     if len(profile.sections) != len(cost.sections) or not profile.sections:
         problems.append(f"{len(profile.sections)} sections have a profile, {len(cost.sections)} were counted")
-    for number, (nodes, section) in enumerate(zip(profile.sections, cost.sections, strict=False)):
-        problems += [f"section {number}: {text}" for text in _differences(nodes, section)]
+    for number, (tree, section) in enumerate(zip(profile.sections, cost.sections, strict=False)):
+        problems += [f"section {number}: {text}" for text in _differences(tree.nodes, section)]
     if problems:
         return Case(CASE, Status.ERROR, "; ".join(problems[:3]))
     executed = sum(section.executed for section in cost.sections)
@@ -68,10 +68,19 @@ class Profiled:
     known: Mapping[int, Known]
     laps: Mapping[str, int]
     """Section name -> operations, in the order of the sections."""
+    headlines: Mapping[str, int]
+    """Section name -> instructions of its median lap, the bracket's included."""
     bracket: int
 
     def nodes(self, section: str) -> tuple[Node, ...]:
         """The call tree of a section. Raises LabError when the boot has none of that name."""
+        return self._tree(section).nodes
+
+    def typical(self, section: str) -> Kind | None:
+        """The laps as long as the median one; None when they are not among the commonest."""
+        return self._tree(section).kind(self.headlines[section])
+
+    def _tree(self, section: str) -> Tree:
         try:
             return self.profile.sections[list(self.laps).index(section)]
         except (ValueError, IndexError):
@@ -86,20 +95,40 @@ class Profiled:
         return sum(node.counts[CONTEXTS.index(name)] for node in self.nodes(section)) / self.laps[section]
 
 
+@dataclass(frozen=True)
+class Texts:
+    """What a boot with a profile left, beside the profile."""
+
+    stdout: str
+    """The payload's."""
+    cost: str
+    """cost.out."""
+    functions: str
+    """What the plugin was given."""
+    late: tuple[Function, ...]
+    """Modules and BPF programs at the end."""
+    waiting: frozenset[str]
+    """Metrics whose operation waits: only laps with idle time are theirs."""
+
+
 def kernel_addresses(profile: Profile) -> list[int]:
     """Where the kernel functions of a profile lie: what a source file is asked for."""
     return sorted(address for address in profile.addresses.values() if address is not None and address >= KERNEL_HALF)
 
 
-def profiled(
-    texts: tuple[str, str, str], profile: Profile, late: Sequence[Function], sources: Mapping[int, str], layers: Layers
-) -> Profiled:
-    """A boot's profile with names. `texts`: what the payload and the plugin (cost.out) said, and cost.functions."""
-    stdout, cost, functions = texts
-    laps = {line.name: line.laps for line in parse_samples(parse_ktap(stdout).diagnostics).sections}
-    counted = dict(zip(laps, parse_cost(cost).sections, strict=False))
+def profiled(texts: Texts, profile: Profile, sources: Mapping[int, str], layers: Layers) -> Profiled:
+    """A boot's profile with names. `sources`: address of a function -> its file."""
+    laps = {line.name: line.laps for line in parse_samples(parse_ktap(texts.stdout).diagnostics).sections}
+    counted = dict(zip(laps, parse_cost(texts.cost).sections, strict=False))
     bracket = median_low([lap.work for lap in counted[EMPTY].laps]) if EMPTY in counted else 0
-    return Profiled(profile, know(profile, parse_functions(functions), late, sources, layers), laps, bracket)
+    headlines = {name: _headline(section, waits=name in texts.waiting) for name, section in counted.items()}
+    return Profiled(
+        profile, know(profile, parse_functions(texts.functions), texts.late, sources, layers), laps, headlines, bracket
+    )
+
+
+def _headline(section: Section, *, waits: bool) -> int:
+    return median_low([lap.work for lap in section.laps if lap.idle or not waits] or [0])
 
 
 def worth(rows: Sequence[Comparison], named: Sequence[str]) -> tuple[Comparison, ...]:
@@ -112,7 +141,8 @@ def worth(rows: Sequence[Comparison], named: Sequence[str]) -> tuple[Comparison,
 def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, *, asked: bool) -> Explanation:
     """One row's instructions per operation by function and by layer, and where the sides differ. Raises LabError."""
     metric = row.metric
-    sides = [own_costs(side, metric) for side in (base, patched)]
+    typical = all(side.typical(metric) for side in (base, patched))
+    sides = [own_costs(side, metric, typical=typical) for side in (base, patched)]
     functions = [_cost(name, layer, *(side.get((name, layer), 0.0) for side in sides)) for name, layer in sides[0] | sides[1]]
     listed = _listed(functions)
     rest = [one for one in functions if one not in listed]
@@ -124,7 +154,9 @@ def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, 
         kconfig=row.kconfig,
         guest=row.guest,
         metric=metric,
-        operations=(base.laps[metric], patched.laps[metric]),
+        operations=(_operations(base, metric, typical=typical), _operations(patched, metric, typical=typical)),
+        typical=typical,
+        mean=_happened("mean of all operations", base, patched, metric),
         base=sum(sides[0].values()),
         patched=sum(sides[1].values()),
         bracket=base.bracket,
@@ -140,13 +172,26 @@ def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, 
     )
 
 
-def own_costs(side: Profiled, section: str) -> dict[tuple[str, str], float]:
-    """(Name, layer) -> instructions of the operation per lap, callees' left out."""
+def _operations(side: Profiled, metric: str, *, typical: bool) -> int:
+    kind = side.typical(metric) if typical else None
+    return kind.laps if kind else side.laps[metric]
+
+
+def _happened(name: str, base: Profiled, patched: Profiled, metric: str) -> Happened:
+    """All of the operation's instructions, tick or no tick, divided by the laps."""
+    sums = [sum(node.operation for node in side.nodes(metric)) / side.laps[metric] for side in (base, patched)]
+    return Happened(name, sums[0], sums[1])
+
+
+def own_costs(side: Profiled, section: str, *, typical: bool) -> dict[tuple[str, str], float]:
+    """(Name, layer) -> instructions of the operation per lap, callees' left out; of the median lap or of all."""
+    kind = side.typical(section) if typical else None
+    laps = _operations(side, section, typical=typical)
     totals: defaultdict[tuple[str, str], float] = defaultdict(float)
     for node in side.nodes(section):
         known = side.known[node.function]
-        totals[known.name, known.layer] += node.operation
-    return {key: count / side.laps[section] for key, count in totals.items() if count}
+        totals[known.name, known.layer] += kind.counts.get(node.number, 0) if kind else node.operation
+    return {key: count / laps for key, count in totals.items() if count}
 
 
 def _cost(name: str, layer: str, base: float, patched: float) -> FunctionCost:

@@ -23,6 +23,17 @@ def stacks(side: Profiled, section: str) -> Stacks:
     return dict(found)
 
 
+def typical_stacks(side: Profiled, section: str, *, typical: bool) -> Stacks:
+    """Instructions of the operation by path, over the median laps, or over all."""
+    kind = side.typical(section) if typical else None
+    found: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    paths: dict[int, tuple[str, ...]] = {ROOT: ()}
+    for node in side.nodes(section):
+        paths[node.number] = (*paths[node.parent], side.known[node.function].name)
+        found[paths[node.number]] += kind.counts.get(node.number, 0) if kind else node.operation
+    return {path: count for path, count in found.items() if count}
+
+
 def call_graph(side: Profiled, section: str, what: str) -> CallGraph:
     """The section's functions, what each executed itself, and who called whom at what cost; over all operations."""
     nodes = side.nodes(section)

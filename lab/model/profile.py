@@ -49,10 +49,14 @@ class Explanation:
     guest: str
     metric: str
     operations: tuple[int, int]
-    """Laps of the section on each side."""
+    """The laps that were looked at, on each side."""
+    typical: bool
+    """Whether these are the ones as long as the median one, which is the row's headline. Else all of them, ticks' traces too."""
     base: float
-    """Instructions per operation: those of the functions add up to it. The mean of all laps, the bracket around each included."""
+    """Instructions per operation, the bracket's included: those of all functions add up to it."""
     patched: float
+    mean: Happened
+    """Instructions per operation over all laps."""
     bracket: int
     """Instructions of an empty section's lap, which a row is net of and this is not."""
     functions: tuple[FunctionCost, ...]

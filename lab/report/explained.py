@@ -33,17 +33,22 @@ def shown(explanations: Sequence[Explanation], *, everything: bool) -> list[Expl
 
 def tables(one: Explanation) -> Iterator[Table]:
     """Functions, layers, and what was counted beside the operation's instructions."""
-    laps = f"{one.operations[0]:,} and {one.operations[1]:,} operations"
-    title = f"{one.payload} {one.metric}, explained: instructions per operation, {laps}, the bracket's {one.bracket} included"
+    laps = (
+        f"{one.operations[0]:,} and {one.operations[1]:,} alike"
+        if one.typical
+        else f"{one.operations[0]:,} and {one.operations[1]:,}"
+    )
+    which = "the median operation" if one.typical else "the mean of all operations"
+    title = f"{one.payload} {one.metric}, explained: instructions of {which} ({laps}), the bracket's {one.bracket} included"
     rows: list[tuple[str, ...]] = [(function.name, function.layer, *_numbers(function)) for function in one.functions]
     if one.others:
         rows.append((f"{one.others} other functions", f"at most {one.largest:+,.3f} each", "", "", ""))
     rows.append(("all functions", "", _number(one.base), _number(one.patched), f"{one.patched - one.base:+,.3f}"))
     yield f"{title}; base = {one.a}, patched = {one.b}", ("function", "layer", ">base", ">patched", ">delta"), rows
     yield "", ("layer", ">base", ">patched", ">delta"), [(layer.name, *_numbers(layer)) for layer in one.layers]
-    beside = [_happened(item) for item in (*one.beside, *one.events) if item.base or item.patched]
+    beside = [_happened(item) for item in (one.mean, *one.beside, *one.events) if item.base or item.patched]
     if beside:
-        yield "", ("beside the operation, and events in both", ">base", ">patched", ">delta"), beside
+        yield "", ("per operation, of all operations", ">base", ">patched", ">delta"), beside
 
 
 def _numbers(one: FunctionCost) -> tuple[str, str, str]:
