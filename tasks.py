@@ -196,7 +196,9 @@ def kselftest(session: Session, ask: Ask, target: str, timeout: str = "") -> Non
     """The tree's self-tests on base and patched: TARGET or TARGET:TEST, several by commas; `own`: those the series declares."""
     from lab.campaign.kselftest import kselftest_lines, kselftest_verb
 
-    session.do(ask, lambda lab, own: kselftest_verb(lab, own, target, timeout), lambda *of: kselftest_lines(*of, target, timeout))
+    session.do(
+        ask, lambda lab, a: kselftest_verb(lab, a, target, timeout), lambda lab, a: kselftest_lines(lab, a, target, timeout)
+    )
 
 
 @verb(*SUITE, host=True)
@@ -204,7 +206,7 @@ def kunit(session: Session, ask: Ask, suite: str = "") -> None:
     """The tree's KUnit suites on base and patched, kconfig kunit by default; --suite takes a glob, SUITE or SUITE.CASE."""
     from lab.campaign.kunit import kunit_lines, kunit_verb
 
-    session.do(ask, lambda lab, own: kunit_verb(lab, own, suite), lambda *of: kunit_lines(*of, suite))
+    session.do(ask, lambda lab, a: kunit_verb(lab, a, suite), lambda lab, a: kunit_lines(lab, a, suite))
 
 
 @verb()
