@@ -7,10 +7,10 @@
 
 /*
  * A call pushes its return address and a return pops one: where in memory tells them apart, whatever happened in between. A
- * return from an address that a frame has drops all frames above it (longjmp); one from an address no frame has (error_entry()
- * moves its own) goes to a frame of the function it returns to; where there is none either it is a jump (retpolines, tasks
- * that were inside a function when the profile began). A jump into another function is a tail call: the
- * new function takes the place of the old one. An interrupt starts a path of its own, an exception goes on from where it came.
+ * return from an address that a frame has drops all frames above it; one from an address no frame has (error_entry() moves its
+ * own; retpolines; tasks that were inside a function when the profile began) is a jump. A jump into the middle of a function
+ * that has a frame goes back to that (longjmp). Any other is a tail call: the new function takes the place of the old one. An
+ * interrupt starts a path of its own, an exception goes on from where it came.
  */
 enum frame_kind { CALLED, SYSTEM_CALL, INTERRUPTED };
 enum pending { NOTHING, CALL, RETURN };
@@ -106,15 +106,28 @@ static void drop_to(struct walker *walker, unsigned int depth)
 		stack->boundary = 0;
 }
 
-/* To the frame whose return address it was; else, where that was moved, to the nearest frame that called from this function. */
-static void return_from(struct walker *walker, const struct block *to)
+/* To the frame whose return address it was; whether there is one. */
+static bool return_from(struct walker *walker)
 {
 	struct stack *stack = walker->stack;
 
+	for (unsigned int i = stack->depth; i-- > 0 && stack->frames[i].kind == CALLED;) {
+		if (stack->frames[i].sp == walker->sp) {
+			drop_to(walker, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Into the middle of another function: to the nearest frame that called from it, if any. */
+static void jump_back(struct walker *walker, const struct block *to)
+{
+	struct stack *stack = walker->stack;
+
+	if (to->first || to->function == walker->function)
+		return;
 	for (unsigned int i = stack->depth; i-- > 0 && stack->frames[i].kind == CALLED;)
-		if (stack->frames[i].sp == walker->sp)
-			return drop_to(walker, i);
-	for (unsigned int i = stack->depth; !to->first && i-- > 0 && stack->frames[i].kind == CALLED;)
 		if (stack->frames[i].function == to->function)
 			return drop_to(walker, i);
 }
@@ -137,8 +150,8 @@ static void walk(unsigned int vcpu, const struct block *block)
 	came = walker->pending;
 	if (came == CALL)
 		push_frame(walker, CALLED);
-	else if (came == RETURN)
-		return_from(walker, block);
+	else if (!block->entry && (came == NOTHING || !return_from(walker)))
+		jump_back(walker, block);
 	walker->pending = NOTHING;
 	if (block->entry == BY_SYSCALL) {
 		push_frame(walker, SYSTEM_CALL);

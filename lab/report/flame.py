@@ -11,6 +11,8 @@ from lab.model.profile import Stacks
 WIDTH, ROW, PAD, LETTER = 1600.0, 17, 10, 6.6
 NARROWEST = 0.5
 """Pixels below which a box is not drawn; what it holds is in the box under it."""
+LEAST = 0.5
+"""Instructions per operation below which a change has no colour."""
 SATURATED = 0.25
 """Change, relative to the box, at which its colour is full."""
 
@@ -90,8 +92,11 @@ def _draw(box: _Box, x: float, y: float, scale: float) -> Iterator[str]:
 
 
 def _colour(box: _Box) -> str:
-    """Grey: the same to a thousandth; else from pale to full red or blue."""
-    share = box.delta / box.width if box.width else 0.0
+    """Grey: the same to a thousandth, itself and with all it calls; else from pale to full red or blue."""
+    own = box.width - sum(callee.width for callee in box.callees.values())
+    gained = box.delta - sum(callee.delta for callee in box.callees.values())
+    shares = [delta / width for delta, width in ((box.delta, box.width), (gained, own)) if width > LEAST]
+    share = max(shares, key=abs, default=0.0)
     if abs(share) < 0.001:
         return "#e4e0d8"
     pale = round(225 * (1 - min(abs(share) / SATURATED, 1.0)))
