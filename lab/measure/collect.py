@@ -22,6 +22,7 @@ from lab.model.run import PayloadSpec
 PLACE = "/tmp/payload"  # noqa: S108  # the guest's own tmpfs, where the lab is alone
 EMPTY = "empty"
 """The section that prices the bracket around every operation (lab_calibrate() in payloads/include/lab.h)."""
+BAIL = "Bail out!"
 SKIPPED = 4
 """A kselftest's exit status for `not applicable here`."""
 
@@ -76,7 +77,9 @@ def outcome(raw: Collected, cost_text: str | None, spec: PayloadSpec) -> Outcome
         cases += counted.cases
         rows += counted.rows
         notes += counted.notes
-    due = [metric for metric in spec.metrics if not _excused(metric, ktap.cases, counted=cost_text is not None)]
+    bailed = any(problem.startswith(BAIL) for problem in ktap.problems)  # which says enough
+    counts = cost_text is not None
+    due = [] if bailed else [metric for metric in spec.metrics if not _excused(metric, ktap.cases, counted=counts)]
     rows, complaints = _declared(rows, spec, due)
     cases += _bad("metrics", Status.FAIL, complaints)
     if not _explained(raw.status, cases):

@@ -280,3 +280,13 @@ def test_a_skipped_case_excuses_the_rows_below_it() -> None:
     said = outcome(Collected(0, SKIPS.format(name="reads"), ""), None, spec)
 
     assert Status.FAIL not in [case.status for case in said.cases]
+
+
+def test_a_payload_that_bails_out_is_not_asked_for_its_rows() -> None:
+    spec = replace(SPEC, metrics=(Metric("reads", "calls", "count"),))
+
+    said = outcome(Collected(1, "KTAP version 1\n1..1\nBail out! no disk\n", ""), None, spec)
+
+    (case,) = said.cases
+    assert case.status is Status.FAIL
+    assert "no disk" in case.detail
