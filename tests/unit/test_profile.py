@@ -17,7 +17,7 @@ from lab.measure.layers import read_layers
 from lab.measure.paths import call_graph, stacks, typical_stacks
 from lab.model.judgement import Comparison, Spread, Verdict
 from lab.model.outcome import Status
-from lab.model.profile import Function
+from lab.model.profile import Function, Stacks
 from lab.report.callgrind import callgrind_text
 from lab.report.explained import sentence, shown, tables
 from lab.report.flame import flame_svg, folded_text
@@ -242,7 +242,8 @@ def test_the_call_graph_is_callgrinds() -> None:
 
 
 def test_the_flame_graph_is_xml_and_red_where_it_gained() -> None:
-    base, patched = ({("main", "<vfs>"): 100 + gained, ("main", "alike"): 100} for gained in (0, 50))
+    base: Stacks = {("main", "<vfs>"): 100, ("main", "alike"): 100}
+    patched: Stacks = {("main", "<vfs>"): 150, ("main", "alike"): 100}
     drawn = ElementTree.fromstring(flame_svg("a & b", base, patched, (10, 10)))
 
     colours = {
