@@ -120,7 +120,8 @@ class _Reader:
         cut = 4 + len(CONTEXTS)
         if len(numbers) != cut + len(EVENTS) or min(numbers) < 0:
             raise ValueError
-        node = Node(*numbers[:4], tuple(numbers[4:cut]), tuple(numbers[cut:]))
+        number, parent, function, calls = numbers[:4]
+        node = Node(number, parent, function, calls, tuple(numbers[4:cut]), tuple(numbers[cut:]))
         if (
             node.function not in self.addresses
             or node.number in self.nodes
