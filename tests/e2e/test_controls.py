@@ -46,10 +46,14 @@ def test_a_control_is_called_what_it_is(name: str, default_run: Line) -> None:
         assert line.results["status"] == "FAIL"
 
 
-def test_one_instruction_is_seen_as_exactly_that(default_run: Line) -> None:
-    line = inv("bench", "--series", ONE, "--payload", "pingpong", "--any")
+def test_one_instruction_is_seen_as_exactly_that_and_in_the_function_that_has_it(default_run: Line) -> None:
+    line = inv("bench", "--series", ONE, "--payload", "pingpong", "--any", "--explain")
 
     rows = {row["metric"]: row for row in line.results["comparisons"]}
     assert line.code == 1
     assert rows["pipe.64"]["verdict"] == "MORE"
     assert rows["pipe.64"]["delta"] == 2  # two reads a round trip
+    explained = {one["metric"]: one for one in line.results["explanations"]}
+    gained = {one["name"]: one["delta"] for one in explained["pipe.64"]["functions"] if abs(one["delta"]) >= 0.5}
+    assert gained == {"vfs_read": 2.0}
+    assert explained["pipe.64"]["patched"] == rows["pipe.64"]["patched"]["median"] + explained["pipe.64"]["bracket"]
