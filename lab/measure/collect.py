@@ -23,6 +23,8 @@ PLACE = "/tmp/payload"  # noqa: S108  # the guest's own tmpfs, where the lab is 
 EMPTY = "empty"
 """The section that prices the bracket around every operation (lab_calibrate() in payloads/include/lab.h)."""
 BAIL = "Bail out!"
+SHOWN = 5
+"""How many missing rows are named."""
 SKIPPED = 4
 """A kselftest's exit status for `not applicable here`."""
 
@@ -121,7 +123,9 @@ def _declared(rows: Sequence[Row], spec: PayloadSpec, due: Sequence[Metric]) -> 
     """The rows as payload.toml declares them, and what is missing of the `due` ones, undeclared, of another unit or no number."""
     known = {metric.name: metric for metric in spec.metrics}
     names = [row.metric for row in rows]
-    complaints = [f"{metric.name} is declared and did not come" for metric in due if metric.name not in names]
+    missing = [metric.name for metric in due if metric.name not in names]
+    more = f" (and {len(missing) - SHOWN} more)" if len(missing) > SHOWN else ""
+    complaints = [f"{', '.join(missing[:SHOWN])}{more} is declared and did not come"] if missing else []
     complaints += [f"{name} is not declared" for name in names if name not in known]
     complaints += [f"{name} came twice" for name in sorted(set(names)) if names.count(name) > 1]
     kept = []

@@ -16,6 +16,7 @@
 #define STUCK_S 150
 #define PAGE 4096
 #define PROOF 100
+#define TRIES 20
 #define MAX_WINDOWS 8
 
 /* --- noise, made on CPUs 0 and 1: each a known number of events ---------------------------------------------------------- */
@@ -252,17 +253,20 @@ static void measure(const char *state)
 	}
 }
 
-/* A processor that leaves the selector alone would look quiet. */
+/* A processor that leaves the selector alone would look quiet. A try is void when another task has the loop's CPU. */
 static void prove(void)
 {
-	turn();
-	if (!membarrier_noise(PROOF))
-		lab_bail("membarrier: %m");
-	turn();
-	for (int c = 0; c < CPUS; c++)
-		if (loops[c].entries < PROOF / 2)
-			lab_bail("CPU %d: of %d interrupts its loop saw %llu: the selector does not tell", FIRST_CPU + c, PROOF,
-				 (unsigned long long)loops[c].entries);
+	for (int try = 0; try < TRIES; try++) {
+		turn();
+		if (!membarrier_noise(PROOF))
+			lab_bail("membarrier: %m");
+		turn();
+		if (loops[0].entries >= PROOF / 2 && loops[1].entries >= PROOF / 2)
+			return;
+		rest(SETTLE_MS / TRIES);
+	}
+	lab_bail("of %d interrupts the loops saw %llu and %llu: the selector does not tell", PROOF,
+		 (unsigned long long)loops[0].entries, (unsigned long long)loops[1].entries);
 }
 
 /* Loops on CPUs 2 and 3, a helper on 1, this thread on 0; nothing that is written later is a fault or a copy. */

@@ -215,6 +215,14 @@ def test_an_exit_status_that_does_not_fit(raw: Collected, want: str) -> None:
     assert want in details(outcome(raw, None, SPEC))
 
 
+def test_many_missing_rows_are_one_complaint_with_their_number() -> None:
+    wanted = replace(SPEC, metrics=tuple(Metric(f"row{number}", "events", "count") for number in range(9)))
+
+    said = details(outcome(Collected(0, "KTAP version 1\n1..1\nok 1 a\n", ""), None, wanted))
+
+    assert said == "metrics: row0, row1, row2, row3, row4 (and 4 more) is declared and did not come"
+
+
 def test_a_skipped_payload_may_exit_with_four() -> None:
     said = outcome(Collected(4, "KTAP version 1\n1..0 # SKIP no NVMe\n", ""), None, replace(SPEC, metrics=()))
 
