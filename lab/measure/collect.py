@@ -125,7 +125,7 @@ def _declared(rows: Sequence[Row], spec: PayloadSpec, due: Sequence[Metric]) -> 
     names = [row.metric for row in rows]
     missing = [metric.name for metric in due if metric.name not in names]
     more = f" (and {len(missing) - SHOWN} more)" if len(missing) > SHOWN else ""
-    complaints = [f"{', '.join(missing[:SHOWN])}{more} is declared and did not come"] if missing else []
+    complaints = [f"declared and did not come: {', '.join(missing[:SHOWN])}{more}"] if missing else []
     complaints += [f"{name} is not declared" for name in names if name not in known]
     complaints += [f"{name} came twice" for name in sorted(set(names)) if names.count(name) > 1]
     kept = []

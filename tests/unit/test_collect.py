@@ -164,7 +164,7 @@ def test_dropping_any_line_of_the_counts_never_passes() -> None:
         ("1..4", "1..5", "planned 5 results and gave 4"),
         ("# section 1 getpid laps 4", "# section 1 getpid laps 5", "section 1 has 4 laps, the payload says 5"),
         ("# section 1 getpid laps 4\n", "", "the plugin saw 5 sections, the payload names 4"),
-        ("section 1 getpid", "section 1 getppid", "getpid is declared and did not come"),
+        ("section 1 getpid", "section 1 getppid", "declared and did not come: getpid, getpid.total"),
         ("section 1 getpid", "section 1 getppid", "getppid is not declared"),
         ("section 0 empty", "section 0 void", "the bracket has no one price"),
         ("section 1 getpid", "section 1 page-fault", "two sections share a name"),
@@ -220,7 +220,7 @@ def test_many_missing_rows_are_one_complaint_with_their_number() -> None:
 
     said = details(outcome(Collected(0, "KTAP version 1\n1..1\nok 1 a\n", ""), None, wanted))
 
-    assert said == "metrics: row0, row1, row2, row3, row4 (and 4 more) is declared and did not come"
+    assert said == "metrics: declared and did not come: row0, row1, row2, row3, row4 (and 4 more)"
 
 
 def test_a_skipped_payload_may_exit_with_four() -> None:
