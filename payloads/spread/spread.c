@@ -61,7 +61,7 @@ static void write_all(void)
 static bool read_polled(long block)
 {
 	uring_queue(&uring, false, nvme.fd, nvme.buffer, BLOCK, block * BLOCK);
-	return uring_enter(&uring, 1, 1) && uring_result(&uring) == BLOCK;
+	return uring_enter(&uring, 1, 1) && uring_wait(&uring) == BLOCK;
 }
 
 static void read_from(int cpu, bool polled)
@@ -257,7 +257,9 @@ int main(void)
 	run_polled(&polled);
 	lab_found(!wrong, "data", "%d of %d reads failed or brought something else than was written", wrong,
 		  2 * AFFINITIES * own[0].reads + polled.reads);
-	trace_end();	/* the controller stays as it is: the guest ends with this payload */
+	trace_end();
+	if (!bind_again(before))
+		lab_note(CONTROLLER " is not as it was: %m");
 	for (int cpu = 0; cpu < TOLD; cpu++) {
 		char name[16];
 
