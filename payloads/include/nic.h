@@ -99,9 +99,10 @@ static inline void begin(struct ask *ask, int family, int command, int flags)
 /* Unsigned numbers come in two, four or eight bytes. */
 static inline uint64_t number(const struct nlattr *attribute)
 {
+	size_t size = attribute->nla_len - NLA_HDRLEN;
 	uint64_t value = 0;
 
-	memcpy(&value, (const char *)attribute + NLA_HDRLEN, attribute->nla_len - NLA_HDRLEN > 8 ? 0 : attribute->nla_len - NLA_HDRLEN);
+	memcpy(&value, (const char *)attribute + NLA_HDRLEN, size > sizeof(value) ? 0 : size);
 	return value;
 }
 
