@@ -136,7 +136,7 @@ static int read_vectors(struct vector *vectors, int most)
 		struct vector *one = &vectors[n];
 		const struct interrupt *line = find_interrupt(&now, entry->d_name);
 
-		/* one that nobody handles is on no CPU; the timer's is the boot CPU's own */
+		/* one that nobody handles is on no CPU */
 		if (!line || sscanf(entry->d_name, "%d", &one->irq) != 1)
 			continue;
 		if (!parse_cpus(sys_text("/proc/irq/%d/effective_affinity_list", one->irq), &one->effective) ||

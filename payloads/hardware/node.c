@@ -81,8 +81,8 @@ void prove_node(const char *rest, struct finding *finding)
 	look(&asked, id, &on_it, &local);
 	found_mib = memory_mib(id);
 	distances(id, found_far, sizeof(found_far));
-	FOUND(finding, CPU_EQUAL(&asked, &found) && CPU_EQUAL(&asked, &on_it) && CPU_EQUAL(&asked, &local) && !strcmp(far, found_far) &&
-		  found_mib >= SHARE_OF_MEMORY * mib && found_mib <= mib,
-		  "asked CPUs %s, %ld MiB, distances %s; found CPUs %s, %ld MiB, distances %s; on it run CPUs %s, and local is fresh memory of CPUs %s",
-		  cpus_text(&asked), mib, far, cpus_text(&found), found_mib, found_far, cpus_text(&on_it), cpus_text(&local));
+	FOUND(finding, CPU_EQUAL(&asked, &found) && CPU_EQUAL(&asked, &on_it) && CPU_EQUAL(&asked, &local) &&
+	      !strcmp(far, found_far) && found_mib >= SHARE_OF_MEMORY * mib && found_mib <= mib,
+	      "asked CPUs %s, %ld MiB, distances %s; found CPUs %s, %ld MiB, distances %s; on it run CPUs %s, local is memory of CPUs %s",
+	      cpus_text(&asked), mib, far, cpus_text(&found), found_mib, found_far, cpus_text(&on_it), cpus_text(&local));
 }

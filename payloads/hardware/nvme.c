@@ -12,13 +12,15 @@
 #define READS 8
 
 /* Interrupts of a queue that came meanwhile on CPUs it serves, or on others. */
-static uint64_t came(const struct nvme *nvme, int queue, const struct interrupts *before, const struct interrupts *after, bool own)
+static uint64_t came(const struct nvme *nvme, int queue, const struct interrupts *before, const struct interrupts *after,
+		     bool own)
 {
+	const char *name = handler(nvme, queue);
 	uint64_t sum = 0;
 
 	for (int cpu = 0; cpu < MAX_CPUS; cpu++)
 		if ((bool)CPU_ISSET(cpu, &nvme->cpus[queue]) == own)
-			sum += interrupts_on(after, handler(nvme, queue), cpu) - interrupts_on(before, handler(nvme, queue), cpu);
+			sum += interrupts_on(after, name, cpu) - interrupts_on(before, name, cpu);
 	return sum;
 }
 

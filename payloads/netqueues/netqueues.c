@@ -123,7 +123,8 @@ static void tell_side(const char *name, const struct side *side)
 			lab_note("sample udp.%s.tx.queue%u %llu packets", name, i, (unsigned long long)side->tx[i]);
 		}
 		if (i < side->cpus)
-			lab_note("sample udp.%s.interrupts.cpu%u %llu interrupts", name, i, (unsigned long long)side->interrupts[i]);
+			lab_note("sample udp.%s.interrupts.cpu%u %llu interrupts", name, i,
+				 (unsigned long long)side->interrupts[i]);
 	}
 }
 
@@ -252,7 +253,8 @@ static void judge_streams(const struct sender *senders, const struct side *first
 		bytes += senders[i].stream_bytes;
 	all_carried(first, text, sizeof(text));
 	all_carried(second, other, sizeof(other));
-	lab_found(bytes == due, "together.tcp", "%llu of %llu bytes came back right; with the datagrams: %s; %s", bytes, due, text, other);
+	lab_found(bytes == due, "together.tcp", "%llu of %llu bytes came back right; with the datagrams: %s; %s", bytes, due, text,
+		  other);
 }
 
 int main(int argc, char **argv)
@@ -260,8 +262,9 @@ int main(int argc, char **argv)
 	static struct sender alone[MAX_CPUS], together[MAX_CPUS];
 	static struct side first, second, first_busy, second_busy;
 	char text[TEXT] = "first", other[TEXT] = "second";
-	double home;
 	cpu_set_t all;
+	double home;
+	bool good;
 
 	if (argc == 2 && !strcmp(argv[1], "serve"))
 		return serve();
@@ -280,8 +283,9 @@ int main(int argc, char **argv)
 	command(QUIT, &(struct side){ 0 });
 
 	lab_plan(5 + absent(&first) + absent(&second));
-	lab_found(all_carried(&first, text, sizeof(text)) & all_carried(&second, other, sizeof(other)), "queues", "packets: %s; %s",
-		  text, other);
+	good = all_carried(&first, text, sizeof(text));
+	good &= all_carried(&second, other, sizeof(other));
+	lab_found(good, "queues", "packets: %s; %s", text, other);
 	judge_datagrams("udp", alone, &second);
 	lab_found(home >= 99, "home", "%.1f %% of what a CPU sent left by a queue that is its own", home);
 	judge_datagrams("together.udp", together, &second_busy);
