@@ -82,6 +82,7 @@ def test_a_disk_is_a_file_in_memory_with_the_queues_that_were_asked_for() -> Non
 
 def test_a_disk_waits_for_a_slow_host_and_a_guest_without_one_is_not_told_of_disks() -> None:
     assert "nvme_core.io_timeout=600 nvme_core.admin_timeout=600" in words("disk")
+    assert "nvme_core.io_timeout=15 nvme_core.admin_timeout=15" in words("isolated")
     assert "nvme_core" not in words("single")
 
 
