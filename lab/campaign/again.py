@@ -25,7 +25,7 @@ from lab.model.suite import CaseRow, suite_status
 from lab.model.wire import read_json
 from lab.report.markdown import cover_text
 
-MUST_AGREE = ("mode", "qemu", "accel", "guest", "image", "payload_hash")
+MUST_AGREE = ("mode", "qemu", "accel", "guest", "network", "image", "payload_hash")
 """What two results must have in common before their numbers may be compared."""
 
 

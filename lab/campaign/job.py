@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab.cache import Cache
 from lab.campaign.checks import check_guest
+from lab.campaign.hardware import asked
 from lab.campaign.rundir import JobDir
 from lab.campaign.suites import judge_suite, run_in
 from lab.deadline import Deadline
@@ -46,6 +47,8 @@ class _Progress:
     status: int | None = None
     skipped: str = ""
     complete: bool = False
+    network: str = ""
+    """What the private network lacks of what was asked for."""
 
     def record(self, job: Job, end: str, message: str = "", more: tuple[Finding, ...] = ()) -> BootRecord:
         """Freeze it."""
@@ -59,7 +62,7 @@ class _Progress:
             payload_status=self.status,
             complete=self.complete,
             skipped=self.skipped,
-            env=environment(job),
+            env=environment(job) | ({"network": self.network} if self.network else {}),
         )
 
 
@@ -113,6 +116,7 @@ def _network(job: Job, progress: _Progress) -> Iterator[Network | None]:
         yield None
         return
     with private_network(job.guest) as network:
+        progress.network = network.note
         if network.note:
             progress.checks = (Case("guest.network", Status.SKIP, f"asked taps, found {network.note}"),)
         yield network
@@ -224,6 +228,8 @@ def _message(record: BootRecord, cases: tuple[Case, ...]) -> str:
 def environment(job: Job) -> dict[str, str]:
     """What a number of this job is worth nothing without."""
     payload = {"payload": job.payload.name, "payload_hash": job.payload.hash} if job.payload else {}
+    guest = job.guest
+    told = [f"{guest.cpus} cpus", f"{guest.memory_mib} MiB", " ".join(guest.cmdline), *asked(guest), *guest.qemu_args]
     return {
         "mode": job.guest.mode,
         "qemu": job.accel.qemu_version,
@@ -236,7 +242,7 @@ def environment(job: Job) -> dict[str, str]:
         "toolchain": "; ".join(job.kernel.toolchain),
         "labels": "; ".join(job.kernel.labels),
         "image": job.image.hash,
-        "guest": f"{job.guest.name}: {job.guest.cpus} cpus, {job.guest.memory_mib} MiB, {' '.join(job.guest.cmdline)}",
+        "guest": f"{guest.name}: {', '.join(told)}" + (f", {guest.hosts} hosts" if guest.hosts > 1 else ""),
         **payload,
         **({"image_label": job.image.label} if job.image.label else {}),
         **({"share": str(job.guest.share)} if job.guest.share else {}),

@@ -7,6 +7,7 @@ import pytest
 from lab_job import job_of
 
 from lab.campaign.checks import check_guest
+from lab.campaign.job import environment
 from lab.deadline import Deadline
 from lab.model.machine import Nic
 from lab.model.outcome import Status
@@ -80,3 +81,10 @@ def test_the_proofs_cases_stand_beside_the_others() -> None:
 )
 def test_a_proof_that_says_nothing_or_half_is_no_proof(said: str) -> None:
     assert Status.FAIL in statuses(FakeShell(ktap=said), PROOF).values()
+
+
+def test_the_environment_tells_guests_with_other_hardware_apart() -> None:
+    job = job_of(cpus=4)
+    others = [replace(job.guest, nics=(Nic(8),)), replace(job.guest, nics=(Nic(1),)), replace(job.guest, qemu_args=("-S",))]
+
+    assert len({environment(replace(job, guest=guest))["guest"] for guest in (job.guest, *others)}) == 4
