@@ -44,6 +44,21 @@ bool open_ring(struct xsk *xsk, const struct xsk_want *want, uint32_t queue, uin
 	return good;
 }
 
+void replace_one(struct xsk *ring, const struct xsk_want *want, uint32_t filled)
+{
+	xsk_close(&one);
+	MUST(open_ring(ring, want, 0, filled));
+	steer_slot(0, 0, ring->fd);
+}
+
+void restore_one(struct xsk *ring)
+{
+	if (ring)
+		xsk_close(ring);
+	MUST(open_ring(&one, &(struct xsk_want){ .chunks = 2 * FILL, .ring = FILL }, 0, FILL));
+	steer_slot(0, 0, one.fd);
+}
+
 /* The device chooses the queue by a hash of addresses and ports. */
 static uint16_t find_flow(uint16_t port, uint32_t queue)
 {

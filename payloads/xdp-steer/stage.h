@@ -28,6 +28,10 @@ int attached(const char *program);
 struct port_key key_of(uint16_t port);
 bool open_ring(struct xsk *xsk, const struct xsk_want *want, uint32_t queue, uint32_t filled);
 
+/* One's place on the first queue for a ring that only this case has, and back; NULL: nothing took it but one itself let go. */
+void replace_one(struct xsk *ring, const struct xsk_want *want, uint32_t filled);
+void restore_one(struct xsk *ring);
+
 /* A frame that will arrive on that queue; one such frame, and where it ended. */
 struct shape frame_for(uint16_t port, uint32_t queue);
 struct seen to(const struct watch *watch, uint16_t port, uint32_t queue);
