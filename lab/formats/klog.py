@@ -46,7 +46,8 @@ def _rule(kind: str, pattern: str, *, fatal: bool = False) -> Rule:
 
 
 # The first rule that matches names the line. Texts: kernel/panic.c, arch/x86/mm/fault.c, kernel/locking/lockdep.c,
-# mm/kasan/report.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/watchdog.c, kernel/sched/core.c, mm/oom_kill.c.
+# mm/kasan/report.c, kernel/rcu/tree_stall.h, kernel/hung_task.c, kernel/watchdog.c, kernel/sched/core.c, mm/oom_kill.c,
+# drivers/nvme/host/pci.c.
 RULES = (
     _rule("panic", r"Kernel panic - not syncing|PANIC: double fault", fatal=True),
     _rule("kasan", r"BUG: (?:KASAN|KFENCE|KMSAN): "),
@@ -69,6 +70,7 @@ RULES = (
     _rule("kmemleak", r"kmemleak: \d+ new suspected memory leaks"),
     _rule("oom", r"invoked oom-killer: |Out of memory: Killed|Memory cgroup out of memory"),
     _rule("alloc", r"page allocation failure: order:"),
+    _rule("lost-interrupt", r"nvme\S* .*timeout, completion polled"),
 )
 BEFORE_TRACE = {"oops": {"bug", "kasan"}, "kasan": {"oops"}, "bug": {"warn", "lockdep"}, "warn": {"lockdep"}}
 """A naming line of the kind on the left, met before the trace of a splat of one of the kinds on the right, belongs to it."""

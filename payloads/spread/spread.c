@@ -18,8 +18,6 @@
 #define AFFINITIES 3
 #define BIND_MS 20
 #define BIND_TRIES 1000
-#define LOST_S 10		/* no CPU's reads take as long, unless one waited for the driver's time-out */
-#define AGAIN 2			/* times a round */
 #define STUCK_S 240
 #define TOLD 4			/* CPUs that have rows; cases tell of all */
 #define FIXED_CASES 10
@@ -121,24 +119,16 @@ static void read_from_all(struct round *round, bool polled)
 {
 	static struct interrupts before, after;
 	static struct events events;
-	int again = 0;
 
 	memset(round, 0, sizeof(*round));
 	round->whole = true;
 	read_interrupts(&before);
 	for (int cpu = 0; cpu < MAX_CPUS; cpu++) {
-		double began = now_s();
-
 		if (!CPU_ISSET(cpu, &cpus))
 			continue;
 		if (!trace_clear())
 			lab_bail("the trace cannot be cleared: %m");
 		read_from(cpu, polled);
-		if (now_s() - began > LOST_S && again++ < AGAIN) {
-			lab_note("CPU %d: a read waited for a time-out, its interrupt was lost: again", cpu);
-			cpu--;
-			continue;
-		}
 		if (!trace_read(&events))
 			lab_bail("the trace cannot be read: %m");
 		add_events(round, &events, cpu, polled);

@@ -36,6 +36,8 @@ CASES = {
     "good": Script(),
     "panic": Script(fake="panic"),
     "warn": Script(fake="warn"),
+    "loses-interrupt": Script(fake="lost"),
+    "loses-interrupt-and-warns": Script(fake="lost,warn"),
     "spin": Script(fake="spin"),
     "oops-hangs": Script(fake="oops", payload="sleep 60"),
     "late-panic": Script(fake="panic-later", word="panic"),

@@ -64,3 +64,8 @@ def fake_plan(
         stall_budget_s=stall_budget_s,
         boot_budget_s=boot_budget_s,
     )
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one started and that are there."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

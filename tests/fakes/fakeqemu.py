@@ -12,6 +12,7 @@ It behaves as the word `fake=NAME[,NAME...]` of -append says, or the first line 
     never            init sleeps, never ready          noquit   does not obey QMP's quit
     nosshd           ready, but nobody answers         cut=N    the connection is cut N s after the first command
     gap              /dev/kmsg lost records            release=R  what uname -r says (default 6.12.0-fake)
+    lost             the NVMe driver misses an interrupt
 
 The program `inherited` of the guest lists what QEMU was given for NICs and disks.
 Commands are run by the host's sh with the guest's /tmp, /root, /sys, /dev/kmsg and /proc/sys/kernel/{tainted,printk} moved
@@ -50,6 +51,7 @@ TASK = """\
 [   30.000004]  fake_wait+0x10/0x20
 """
 SPLATS = {
+    "lost": "nvme nvme0: I/O tag 5 (1005) QID 1 timeout, completion polled\n",
     "warn": """\
 ------------[ cut here ]------------
 WARNING: CPU: 0 PID: 1 at kernel/fake.c:12 fake_warn+0x10/0x20
@@ -173,7 +175,7 @@ class Fake:
         if self.words.keys() & {"quiet", "nolog"}:
             self.console_log = self.root / "nowhere"
         self.say(f"Linux version {self.words.get('release', '6.12.0-fake')} (fake)\nCommand line: {self.option('-append')}")
-        for name in [word for word in self.words if word in ("warn", "oops")]:
+        for name in [word for word in self.words if word in SPLATS and word != "panic"]:
             self.say(SPLATS[name])
         for name in [word for word in self.words if word in ("panic", "reset")]:
             {"panic": self.panic, "reset": self.reset}[name]()

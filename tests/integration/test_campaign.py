@@ -46,6 +46,8 @@ def one(tmp_path: Path, case: str) -> JobResult:
         ("good", Status.PASS, ""),
         ("panic", Status.FAIL, "Kernel panic - not syncing: fake panic"),
         ("warn", Status.FAIL, "WARNING: CPU: 0 PID: 1 at kernel/fake.c:12"),
+        ("loses-interrupt", Status.MISS, "QID 1 timeout, completion polled"),
+        ("loses-interrupt-and-warns", Status.FAIL, ""),
         ("spin", Status.FAIL, "with interrupts off"),
         ("oops-hangs", Status.FAIL, "BUG: kernel NULL pointer dereference"),
         ("late-panic", Status.FAIL, "Kernel panic"),

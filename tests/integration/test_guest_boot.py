@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fakeguest import FAKES, fake_image, fake_plan, use_fake_qemu
+from fakeguest import FAKES, fake_plan
 
 from lab.deadline import Deadline
 from lab.errors import BootTimeout, GuestError, HostError, LabError, LostGuest
@@ -21,20 +21,11 @@ from lab.guest.boot import Guest, booted
 from lab.model.machine import Image
 
 
+pytestmark = pytest.mark.usefixtures("fake_qemu")
+
+
 def soon() -> Deadline:
     return Deadline.after(60)
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return fake_image(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(autouse=True)
-def _fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    use_fake_qemu(monkeypatch, tmp_path)
-    yield
-    assert [path.name for path in (tmp_path / "lab").glob("*")] == ["lock"], "a runtime directory was left behind"
 
 
 @contextmanager

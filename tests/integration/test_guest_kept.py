@@ -4,12 +4,11 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakeguest import fake_image, fake_plan, use_fake_qemu
+from fakeguest import children_of, fake_plan
 
 from lab.deadline import Deadline
 from lab.errors import GuestError, UsageError
@@ -20,27 +19,12 @@ from lab.guest.boot import BootPlan
 from lab.model.machine import Image
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return fake_image(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(autouse=True)
-def _fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    use_fake_qemu(monkeypatch, tmp_path)
-    yield
-    for guest in kept.kept():
-        kept.stop(guest)
-    assert [path.name for path in (tmp_path / "lab").glob("*")] in ([], ["lock"]), "a runtime directory was left behind"
+pytestmark = pytest.mark.usefixtures("kept_guests")
 
 
 def plain_plan(tmp_path: Path, image: Image, fake: str = "ready") -> BootPlan:
     """Symbols that the owner, a process of its own, can load."""
     return replace(fake_plan(tmp_path, image, fake), symbols=NoSymbols())
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def ended(pid: int) -> None:

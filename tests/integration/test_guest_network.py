@@ -5,13 +5,12 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakeguest import FAKES, fake_image, fake_plan, use_fake_qemu
+from fakeguest import FAKES, fake_plan
 from frames import Seat, ask_address, ask_echo, datagram, received, send
 
 from lab.deadline import Deadline
@@ -114,19 +113,7 @@ def test_an_error_inside_is_not_hidden_by_the_network(way: Way) -> None:
 # --- with guests ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return fake_image(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture
-def _fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    use_fake_qemu(monkeypatch, tmp_path)
-    yield
-    assert [path.name for path in (tmp_path / "lab").glob("*")] == ["lock"], "a runtime directory was left behind"
-
-
-@pytest.mark.usefixtures("_fake")
+@pytest.mark.usefixtures("fake_qemu")
 def test_qemu_inherits_taps_and_disks_in_memory(tmp_path: Path, image: Image, way: Way) -> None:
     spec = replace(PAIR, nvme=(Nvme(64, 4), Nvme(1, 1)))
     plan = replace(fake_plan(tmp_path, image), spec=spec)
@@ -139,7 +126,7 @@ def test_qemu_inherits_taps_and_disks_in_memory(tmp_path: Path, image: Image, wa
         assert (guest.spec, guest.note) == (spec, "")
 
 
-@pytest.mark.usefixtures("_fake")
+@pytest.mark.usefixtures("fake_qemu")
 def test_a_guest_alone_makes_a_network_of_its_own_and_tells_what_it_lacks(
     tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +181,7 @@ def in_namespace(inode: int) -> list[int]:
     return found
 
 
-@pytest.mark.usefixtures("_fake")
+@pytest.mark.usefixtures("fake_qemu")
 def test_kill_9_in_the_middle_of_a_pair_leaves_nothing(tmp_path: Path, way: Way) -> None:
     links = sorted(Path("/sys/class/net").iterdir())
     here = Path("/proc/self/ns/net").stat().st_ino

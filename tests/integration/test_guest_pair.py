@@ -3,12 +3,11 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakeguest import fake_image, fake_plan, use_fake_qemu
+from fakeguest import children_of, fake_plan
 
 from lab.deadline import Deadline
 from lab.errors import BootTimeout, GuestError, UsageError
@@ -18,29 +17,13 @@ from lab.guest.accel import NoSymbols
 from lab.guest.launch import BootPlan, plans_of_hosts
 from lab.model.machine import GuestSpec, Image, Nic
 
+pytestmark = pytest.mark.usefixtures("kept_guests")
+
 PAIR = GuestSpec("pair", nics=(Nic(2),), hosts=2, mode="counts")
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return fake_image(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(autouse=True)
-def _fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    use_fake_qemu(monkeypatch, tmp_path)
-    yield
-    for guest in kept.kept():
-        kept.stop(guest)
-    assert [path.name for path in (tmp_path / "lab").glob("*")] in ([], ["lock"]), "a runtime directory was left behind"
 
 
 def pair_plan(tmp_path: Path, image: Image, fake: str = "ready") -> BootPlan:
     return replace(fake_plan(tmp_path, image, fake), spec=PAIR, symbols=NoSymbols())
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def said_by(guest: kept.Kept, command: str) -> str:

@@ -18,6 +18,7 @@ EXPECTED = {
     "hung-task": ["hung-task:fake_wait:vfs_write"],
     "kasan": ["kasan:kmalloc_oob_right:kmalloc_tests_init:do_one_initcall:do_init_module:load_module"],
     "kcsan": ["kcsan:test_kernel_write:access_thread:test_kernel_read"],
+    "lost-interrupt": ["lost-interrupt:nvme nvmeN: I/O tag N (N) QID N timeout, completion polled"],
     "lockdep": ["lockdep:fake_take:fake_write:vfs_write:ksys_write"],
     "lockdep-rcu": ["lockdep:fake_look:vfs_read"],
     "oom": ["oom:rep_stos_alternative:dump_header:oom_kill_process:out_of_memory:__alloc_pages_slowpath.constprop.0"],
