@@ -9,7 +9,7 @@ HEADER = "lab-profile 1"
 CONTEXTS = ("task", "peer", "softirq", "other", "hardirq", "tail", "idle")
 OPERATION = 3
 """The first so many contexts are the operation's own."""
-EVENTS = ("locked", "wrmsr", "wrcr3", "invlpg", "iret", "rep-steps", "rep-bytes")
+EVENTS = ("locked", "rdmsr", "wrmsr", "wrcr3", "invlpg", "iret", "rep-steps", "rep-bytes")
 ROOT = 0
 FOREIGN = "foreign"
 """The address of user code that is not of the payload's program."""

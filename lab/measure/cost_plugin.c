@@ -23,7 +23,7 @@
  *	lab-profile 1
  *	section <ordinal>
  *	function <number> <address | foreign>
- *	node <number> <parent> <function> <calls> <instructions by context: 7> <events: 7>
+ *	node <number> <parent> <function> <calls> <instructions by context: 7> <events: 8>
  *	laps <n> <instructions each>
  *	in <node> <instructions>
  *	end <ordinal> nodes <n>
@@ -32,18 +32,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cost_places.h"
 #include "cost_section.h"
 
 EXPORT int qemu_plugin_version = LAB_API;
 EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
-
-enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, EXEC, THUNK, PLACES };
-static const char *const place_names[PLACES] = {
-	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "exec", "thunk",
-};
-
-static struct { enum place place; uint64_t first, end; } places[128];
-static size_t n_places;
 
 /* A mark is an eight-byte no-op whose displacement spells its code and "BAL": payloads/include/lab.h. */
 static exec_cb mark_of(const unsigned char *code, size_t size)
@@ -69,90 +62,6 @@ static bool is_rep_string(const unsigned char *code, size_t size)
 	if (!rep || i + 1 != size)
 		return false;
 	return (code[i] >= 0x6c && code[i] <= 0x6f) || (code[i] >= 0xa4 && code[i] <= 0xa7) || (code[i] >= 0xaa && code[i] <= 0xaf);
-}
-
-static bool returns_by_thunk(const unsigned char *code, size_t size, uint64_t vaddr)
-{
-	int32_t offset;
-
-	if (size != 5 || code[0] != 0xe9)
-		return false;
-	memcpy(&offset, code + 1, 4);
-	for (size_t i = 0; i < n_places; i++)
-		if (places[i].place == THUNK && places[i].first == vaddr + 5 + offset)
-			return true;
-	return false;
-}
-
-static bool is_stub(uint64_t vaddr, const unsigned char *code)
-{
-	return vaddr % 8 == 0 && (code[0] == 0x6a || code[0] == 0x68 || code[0] == 0xf3);
-}
-
-static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_t first, const unsigned char *code, size_t size)
-{
-	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
-	bool entry = vaddr == first;
-	exec_cb cb = NULL;
-
-	switch (place) {
-	case IRQ:
-		cb = entry ? on_irq : NULL;
-		break;
-	case STUBS:		/* a table of stubs, 8 or, with ENDBR, 16 bytes apart */
-		cb = is_stub(vaddr, code) ? on_irq : NULL;
-		break;
-	case FAULT:
-	case EXCEPTION_ENTRY:
-		cb = entry ? on_exception : NULL;
-		break;
-	case TO_USER:
-		cb = entry ? on_to_user : NULL;
-		break;
-	case ENTRY_TEXT:	/* iretq */
-		cb = size == 2 && code[0] == 0x48 && code[1] == 0xcf ? on_iret : NULL;
-		break;
-	case SWITCH:		/* mov disp32(%rsi),%rsp */
-		if (size == 7 && !memcmp(code, "\x48\x8b\xa6", 3))
-			qemu_plugin_register_vcpu_mem_cb(insn, on_switch, NO_REGS, MEM_ANY, NULL);
-		break;
-	case SOFTIRQS:
-		if (entry)
-			cb = on_softirqs;
-		else if (code[0] == 0xc3 || returns_by_thunk(code, size, vaddr))
-			cb = on_softirqs_return;
-		break;
-	case IDLE_LOOP:
-		cb = entry ? on_idle : NULL;
-		break;
-	case SYSCALL:
-	case FORKED:
-		cb = entry ? on_syscall : NULL;
-		break;
-	case EXEC:
-	case THUNK:
-	case PLACES:
-		break;
-	}
-	if (cb)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, NO_REGS, place == FAULT || place == FORKED ? insn : NULL);
-}
-
-/* What enters the kernel, or a new program, at this very instruction. */
-static enum entry entry_at(uint64_t vaddr, const unsigned char *code)
-{
-	static const enum entry entries[PLACES] = {
-		[IRQ] = BY_IRQ, [EXCEPTION_ENTRY] = BY_EXCEPTION, [FAULT] = BY_EXCEPTION, [SYSCALL] = BY_SYSCALL,
-		[FORKED] = BY_FORK, [EXEC] = BY_EXEC,
-	};
-
-	for (size_t i = 0; i < n_places; i++) {
-		if (places[i].place == STUBS && vaddr >= places[i].first && vaddr < places[i].end && is_stub(vaddr, code))
-			return BY_IRQ;
-		if (vaddr == places[i].first && entries[places[i].place])
-			return entries[places[i].place];
-	}
-	return INSIDE;
 }
 
 static void watch(struct qemu_plugin_insn *insn, const unsigned char *code, size_t size)
@@ -233,28 +142,6 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
 			watch_block(tb, insn, i, code);
 		watch(insn, code, size);
 	}
-}
-
-/* symbols=: lines of place, first address, address after the last byte. */
-static int read_places(const char *path)
-{
-	uint64_t first, end;
-	char name[16];
-	FILE *file = fopen(path, "r");
-
-	if (!file)
-		return -1;
-	while (fscanf(file, "%15s %" SCNx64 " %" SCNx64, name, &first, &end) == 3) {
-		for (size_t i = 0; i < PLACES; i++) {
-			if (strcmp(name, place_names[i]) || n_places == sizeof(places) / sizeof(*places))
-				continue;
-			places[n_places].place = i;
-			places[n_places].first = first;
-			places[n_places++].end = end;
-		}
-	}
-	fclose(file);
-	return n_places ? 0 : -1;
 }
 
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)

@@ -28,33 +28,60 @@ static size_t skip_prefixes(const unsigned char *code, size_t size, bool *lock, 
 	return i;
 }
 
+/* The opcode of an instruction, with what decides about it. */
+struct opcode {
+	unsigned int op, two, three, modrm;	/* two, three: the bytes behind 0x0f, or 0 */
+	bool lock, wide, half;
+};
+
+static struct opcode opcode_of(const unsigned char *code, size_t size)
+{
+	struct opcode is = { 0 };
+	size_t i = skip_prefixes(code, size, &is.lock, &is.wide, &is.half);
+
+	is.op = code[i++];
+	if (is.op == 0x0f)
+		is.two = code[i++];
+	if (is.two == 0x38)
+		is.three = code[i++];
+	is.modrm = code[i];
+	return is;
+}
+
+/* What is counted beside the instruction itself; EVENTS: nothing. XCHG with memory locks by itself. */
+static enum event event_of(const struct opcode *is)
+{
+	unsigned int reg = is->modrm >> 3 & 7;
+	bool memory = is->modrm < 0xc0;
+
+	if (is->op == 0xcf)
+		return IRET;
+	if (is->two == 0x32)
+		return RDMSR;
+	if (is->two == 0x30)
+		return WRMSR;
+	if (is->two == 0x22 && reg == 3)
+		return WRCR3;
+	if ((is->two == 0x01 && reg == 7 && memory) || (is->three == 0x82 && is->half))	/* INVLPG, INVPCID */
+		return INVLPG;
+	return is->lock || ((is->op == 0x86 || is->op == 0x87) && memory) ? LOCKED : EVENTS;
+}
+
 /* Calls, returns and the events of one instruction; `code` is zero-padded. */
 static void watch_for_profile(struct qemu_plugin_insn *insn, const unsigned char *code, size_t size, bool rep)
 {
-	bool lock = false, wide = false, half = false;
-	size_t i = skip_prefixes(code, size, &lock, &wide, &half);
-	unsigned int op = code[i], two = op == 0x0f ? code[i + 1] : 0, modrm = code[i + (op == 0x0f ? 2 : 1)], reg = modrm >> 3 & 7;
-	enum event event = EVENTS;
+	struct opcode is = opcode_of(code, size);
+	enum event event = event_of(&is);
 
-	if (op == 0xe8 || (op == 0xff && reg == 2))
+	if (is.op == 0xe8 || (is.op == 0xff && (is.modrm >> 3 & 7) == 2))
 		qemu_plugin_register_vcpu_mem_cb(insn, on_call, NO_REGS, MEM_ANY, NULL);
-	else if (op == 0xc2 || op == 0xc3)
+	else if (is.op == 0xc2 || is.op == 0xc3)
 		qemu_plugin_register_vcpu_mem_cb(insn, on_return, NO_REGS, MEM_ANY, NULL);
-	else if (op == 0xcf)
-		event = IRET;
-	else if (two == 0x30)
-		event = WRMSR;
-	else if (two == 0x22 && reg == 3)
-		event = WRCR3;
-	else if ((two == 0x01 && reg == 7 && modrm < 0xc0) || (two == 0x38 && half && code[i + 2] == 0x82))
-		event = INVLPG;
-	else if (lock || ((op == 0x86 || op == 0x87) && modrm < 0xc0))	/* XCHG with memory locks by itself */
-		event = LOCKED;
 	if (event != EVENTS)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_event, NO_REGS, (void *)(uintptr_t)event);
 	if (rep)
 		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_width, NO_REGS,
-						       (void *)(uintptr_t)(!(op & 1) ? 1 : wide ? 8 : half ? 2 : 4));
+						       (void *)(uintptr_t)(!(is.op & 1) ? 1 : is.wide ? 8 : is.half ? 2 : 4));
 }
 
 /* The block that begins at `vaddr`; never freed, translated code keeps it. */

@@ -136,9 +136,12 @@ static void jump_back(struct walker *walker, const struct block *to)
 static void walk(unsigned int vcpu, const struct block *block)
 {
 	struct walker *walker = &walkers[vcpu];
-	struct stack *stack = walker->stack;
+	struct stack *stack;
 	enum pending came;
 
+	if (!walker->stack)		/* a vCPU that has not switched tasks since the walk began */
+		walk_over(vcpu, cpus[vcpu].task);
+	stack = walker->stack;
 	settle(vcpu, now(vcpu));
 	if (block->entry == BY_IRQ || block->entry == BY_EXCEPTION) {
 		push_frame(walker, INTERRUPTED);
@@ -170,8 +173,11 @@ static void walk(unsigned int vcpu, const struct block *block)
 
 static void charge(unsigned int vcpu, uint64_t n)
 {
-	struct node *node = &nodes[walkers[vcpu].node];
+	struct node *node;
 
+	if (!walkers[vcpu].stack)
+		walk_over(vcpu, cpus[vcpu].task);
+	node = &nodes[walkers[vcpu].node];
 	node->count[cpus[vcpu].context] += n;
 	if (!n || !in_operation(cpus[vcpu].context))
 		return;

@@ -70,7 +70,8 @@ class Explanation:
     beside: tuple[Happened, ...]
     """What else was executed between the marks, by context."""
     events: tuple[Happened, ...]
-    """Locked instructions, MSR and CR3 writes, INVLPG, IRET, further steps of REP instructions and the bytes they moved."""
+    """Locked instructions, MSR reads and writes, CR3 loads, INVLPG and INVPCID, IRET, further steps of REP instructions and the
+    bytes they moved."""
     asked: bool = False
     """Whether --row named it."""
 

@@ -1,46 +1,23 @@
-"""The plugin in the real QEMU, on a guest whose instructions can be counted by hand."""
+"""The plugin in the real QEMU, on guests whose instructions can be counted by hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from bareguest import QUIT, boot, built
 
-from lab.cache import Cache
-from lab.cbuild import shared_object
-from lab.deadline import Deadline
-from lab.measure.cost import PLUGIN, QEMU, Lap, Sections, parse_cost, plugin_api, qemu_version
-from lab.proc import run
+from lab.measure.cost import Lap, Sections, parse_cost, plugin_api, qemu_version
 
-GUEST = Path(__file__).parents[1] / "data" / "measure" / "marks.S"
-QUIT = 33
-"""What isa-debug-exit makes of the guest's 16."""
-
-
-def qemu(plugin: Path, arguments: str, directory: Path, *more: str) -> int:
-    """Assemble the guest and run it to its end; the exit status."""
-    words = ["-m32", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0x100000", "-Wl,--build-id=none"]
-    run(["gcc", *words, "-o", str(directory / "guest"), str(GUEST)], deadline=Deadline.after(60))
-    devices = ["-nodefaults", "-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4"]
-    counted = ["-accel", "tcg,thread=single", "-icount", "shift=0", *more, "-plugin", f"{plugin},{arguments}"]
-    argv = [QEMU, "-m", "16M", *devices, *counted, "-kernel", str(directory / "guest")]
-    return run(argv, deadline=Deadline.after(60), check=False).status
+COUNTED = "symbols={0}/symbols,out={0}/out"
 
 
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shared_object(Cache(tmp_path_factory.mktemp("cache")), PLUGIN, [f"-DLAB_API={plugin_api(qemu_version())}"])
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Sections:
+    place = built(tmp_path_factory.mktemp("guest"), "marks")
 
-
-@pytest.fixture(scope="module")
-def counted(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Sections:
-    directory = tmp_path_factory.mktemp("guest")
-    (directory / "symbols").write_text("irq ffffffff81000000 ffffffff81000010\n")
-
-    status = qemu(plugin, f"symbols={directory}/symbols,out={directory}/out", directory)
-
-    assert status == QUIT
-    return parse_cost((directory / "out").read_text())
+    assert boot(place, COUNTED) == QUIT
+    return parse_cost((place / "out").read_text())
 
 
 def test_every_instruction_counts_once_and_a_rep_instruction_too(counted: Sections) -> None:
@@ -59,10 +36,38 @@ def test_a_guest_without_task_switches_is_doubted(counted: Sections) -> None:
     assert len(counted.problems) == 2
 
 
-@pytest.mark.parametrize(
-    "arguments", ["out={0}/out", "symbols={0}/none,out={0}/out", "symbols={0}/symbols", "symbols={0}/symbols,out={0}"]
-)
-def test_qemu_does_not_start_with_a_plugin_that_lacks_its_files(plugin: Path, tmp_path: Path, arguments: str) -> None:
-    (tmp_path / "symbols").write_text("irq ffffffff81000000 ffffffff81000010\n")
+@pytest.mark.parametrize("arguments", ["out={0}/out", "symbols={0}/none,out={0}/out", "symbols={0}/symbols", f"{COUNTED}/none"])
+def test_qemu_does_not_start_with_a_plugin_that_lacks_its_files(tmp_path: Path, arguments: str) -> None:
+    assert boot(built(tmp_path, "marks"), arguments) == 1
 
-    assert qemu(plugin, arguments.format(tmp_path), tmp_path) == 1
+
+# --- another vCPU ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Sections:
+    """Two sections of a guest with two vCPUs: the other one halted, then looping."""
+    if plugin_api(qemu_version()) > 1:
+        pytest.skip("this QEMU's plugins cannot tell several vCPUs apart; the next test sees them refused")
+    place = built(tmp_path_factory.mktemp("guest"), "beside")
+
+    assert boot(place, COUNTED, "-smp", "2") == QUIT
+    return parse_cost((place / "out").read_text())
+
+
+def test_several_vcpus_are_counted_or_refused(tmp_path: Path) -> None:
+    refused = plugin_api(qemu_version()) > 1
+
+    assert boot(built(tmp_path, "marks"), COUNTED, "-smp", "2") == (1 if refused else QUIT)
+
+
+def test_a_vcpu_that_halts_is_idle(beside: Sections) -> None:
+    assert beside.sections[0].totals["elsewhere"] == 0
+    assert not any("section 0: other vCPUs" in problem for problem in beside.problems)
+
+
+def test_a_vcpu_that_is_busy_voids_the_section(beside: Sections) -> None:
+    busy = beside.sections[1].totals["elsewhere"]
+
+    assert busy > 0
+    assert f"section 1: other vCPUs were busy ({busy} instructions); exact needs one" in beside.problems
