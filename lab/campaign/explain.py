@@ -127,9 +127,10 @@ def _place(lab: Lab, job: Job, results: Sequence[JobResult]) -> JobDir:
 def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], named: Sequence[str]) -> list[Explanation]:
     layers = read_layers()
     base, patched = (_side(job, place) for job, place in zip(pair, places, strict=True))
+    published = {table.row: table for table in pair[1].payload.published} if pair[1].payload else {}
     found = []
     for row in rows:
-        explanation = explain(row, base, patched, layers, asked=row.metric in named)
+        explanation = explain(row, base, patched, layers, asked=row.metric in named, published=published.get(row.metric))
         _draw(explanation, places, (base, patched))
         found.append(explanation)
     return found

@@ -19,8 +19,10 @@ from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Case, Status
 from lab.model.ports import Shell
 from lab.model.profile import Explanation, Function, FunctionCost, Happened
+from lab.model.published import Published
 
 CASE = "profile"
+INTERRUPTS = ("hardirq", "tail")
 LATE = "grep ']$' /proc/kallsyms"
 DIFFERS = 0.05
 """Instructions per operation from which on a function is listed for its difference."""
@@ -138,7 +140,9 @@ def worth(rows: Sequence[Comparison], named: Sequence[str]) -> tuple[Comparison,
     return tuple(row for row in rows if row.kind == "exact" and row.verdict is not Verdict.EQUAL)
 
 
-def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, *, asked: bool) -> Explanation:
+def explain(
+    row: Comparison, base: Profiled, patched: Profiled, layers: Layers, *, asked: bool, published: Published | None = None
+) -> Explanation:
     """One row's instructions per operation by function and by layer, and where the sides differ. Raises LabError."""
     metric = row.metric
     typical = all(side.typical(metric) for side in (base, patched))
@@ -146,7 +150,6 @@ def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, 
     functions = [_cost(name, layer, *(side.get((name, layer), 0.0) for side in sides)) for name, layer in sides[0] | sides[1]]
     listed = _listed(functions)
     rest = [one for one in functions if one not in listed]
-    by_layer = [_sum(layer, [one for one in functions if one.layer == layer]) for layer in layers.names]
     return Explanation(
         a=row.a,
         b=row.b,
@@ -163,13 +166,33 @@ def explain(row: Comparison, base: Profiled, patched: Profiled, layers: Layers, 
         functions=tuple(listed),
         others=len(rest),
         largest=max((one.delta for one in rest), key=abs, default=0.0),
-        layers=tuple(one for one in by_layer if one.base or one.patched),
+        layers=_by_layer(functions, layers),
         beside=tuple(
             Happened(name, base.context(metric, name), patched.context(metric, name)) for name in CONTEXTS[OPERATION:-1]
         ),
+        interrupts=_by_layer(_interrupts(base, patched, metric), layers),
         events=tuple(Happened(name, base.events(metric, name), patched.events(metric, name)) for name in EVENTS),
         asked=asked,
+        published=published,
     )
+
+
+def _by_layer(functions: Sequence[FunctionCost], layers: Layers) -> tuple[FunctionCost, ...]:
+    sums = [_sum(layer, [one for one in functions if one.layer == layer]) for layer in layers.names]
+    return tuple(one for one in sums if one.base or one.patched)
+
+
+def _interrupts(base: Profiled, patched: Profiled, metric: str) -> list[FunctionCost]:
+    """Instructions of INTERRUPTS per operation, by function."""
+    places = [CONTEXTS.index(name) for name in INTERRUPTS]
+    sides = []
+    for side in (base, patched):
+        found: defaultdict[tuple[str, str], float] = defaultdict(float)
+        for node in side.nodes(metric):
+            known = side.known[node.function]
+            found[known.name, known.layer] += sum(node.counts[place] for place in places) / side.laps[metric]
+        sides.append(found)
+    return [_cost(name, layer, *(side.get((name, layer), 0.0) for side in sides)) for name, layer in sides[0] | sides[1]]
 
 
 def _operations(side: Profiled, metric: str, *, typical: bool) -> int:

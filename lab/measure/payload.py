@@ -15,6 +15,8 @@ from lab.cache import Cache
 from lab.cbuild import NEEDS as BUILD_NEEDS
 from lab.cbuild import make_directory
 from lab.errors import UsageError
+from lab.measure.layers import read_layers
+from lab.measure.published import FILE, read_published
 from lab.model.judgement import Metric
 from lab.model.run import PayloadSpec
 from lab.toml import read_toml, strict_keys
@@ -73,6 +75,9 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
     source = payloads / name
     declared = read_toml(source / DECLARATION, Declaration)
     check_declaration(declared, name, str(source / DECLARATION))
+    metrics = tuple(expand(declared))
+    counted = [metric.name for metric in metrics if metric.kind == "exact"]
+    published = read_published(source / FILE, counted, read_layers().names)
     built = make_directory(cache, source, payloads / "include")
     return PayloadSpec(
         name=name,
@@ -80,7 +85,7 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
         directory=built,
         hash=built.name,
         command=declared.command,
-        metrics=tuple(expand(declared)),
+        metrics=metrics,
         kind=declared.kind,
         options=declared.options,
         guests=declared.guests,
@@ -89,6 +94,7 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
         article=declared.article,
         instrument=declared.instrument,
         leaks=declared.leaks,
+        published=published,
     )
 
 

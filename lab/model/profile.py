@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lab.model.published import Published
+
 
 class Function(NamedTuple):
     """A function of a kernel or a program and where it lies at run time."""
@@ -69,11 +71,15 @@ class Explanation:
     """Every layer that has instructions, in the order of the map of layers."""
     beside: tuple[Happened, ...]
     """What else was executed between the marks, by context."""
+    interrupts: tuple[FunctionCost, ...]
+    """Of that, what hard interrupts and the softirqs at their end executed, by layer: mean of all operations."""
     events: tuple[Happened, ...]
     """Locked instructions, MSR reads and writes, CR3 loads, INVLPG and INVPCID, IRET, further steps of REP instructions and the
     bytes they moved."""
     asked: bool = False
     """Whether --row named it."""
+    published: Published | None = None
+    """What others measured of it."""
 
 
 Stacks = dict[tuple[str, ...], int]

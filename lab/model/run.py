@@ -10,6 +10,7 @@ from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
 from lab.model.profile import Explanation
+from lab.model.published import Published
 from lab.model.suite import CaseRow
 
 Role = Literal["baseline", "patched"]
@@ -43,6 +44,8 @@ class PayloadSpec:
     """Whether the cost plugin counts between its marks."""
     leaks: dict[str, str] = field(default_factory=dict)
     """Rows that are known to wobble from boot to boot, each with what leaks into its count."""
+    published: tuple[Published, ...] = ()
+    """What others measured of its rows."""
     unbuilt: dict[str, str] = field(default_factory=dict)
     """Self-tests that do not build on this side, each with the compiler's first error."""
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lab.model.profile import Explanation, FunctionCost, Happened
+from lab.report.published import Table, beside
 
 WORTH_SAYING = 0.5
 """Instructions per operation from which on a function is named in the sentence."""
 MOST_NAMED = 6
 FEW = 2
 """So many rows are shown as tables without being asked for."""
-
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
 
 def sentence(one: Explanation) -> str:
@@ -46,9 +45,11 @@ def tables(one: Explanation) -> Iterator[Table]:
     rows.append(("all functions", "", _number(one.base), _number(one.patched), f"{one.patched - one.base:+,.3f}"))
     yield f"{title}; base = {one.a}, patched = {one.b}", ("function", "layer", ">base", ">patched", ">delta"), rows
     yield "", ("layer", ">base", ">patched", ">delta"), [(layer.name, *_numbers(layer)) for layer in one.layers]
-    beside = [_happened(item) for item in (one.mean, *one.beside, *one.events) if item.base or item.patched]
-    if beside:
-        yield "", ("per operation, of all operations", ">base", ">patched", ">delta"), beside
+    happened = [_happened(item) for item in (one.mean, *one.beside, *one.events) if item.base or item.patched]
+    if happened:
+        yield "", ("per operation, of all operations", ">base", ">patched", ">delta"), happened
+    if one.published:
+        yield from beside(one, one.published)
 
 
 def _numbers(one: FunctionCost) -> tuple[str, str, str]:
