@@ -57,13 +57,15 @@ OPTIONS = {
     "strict": "exit 1 for WOBBLE, INCONCLUSIVE and FLAKY too",
     "explain": "boot each side once more and say which functions and layers the difference is in",
     "row": "with --explain: rows by name, separated by commas, also those that are EQUAL",
+    "caches": "with --explain: estimate cycles with a model of caches, too (lab.toml, [caches])",
+    "inlines": "with --explain: tell inlined functions apart, by the debug information",
     "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
 }
-BOOLEAN = ("dirty", "any", "strict", "explain", "dry_run")
+BOOLEAN = ("dirty", "any", "strict", "explain", "caches", "inlines", "dry_run")
 PATCHES = ("series", "upto", "git", "range", "dirty", "dry_run")
 KERNEL = (*PATCHES, "kconfig", "kernel", "set", "cc")
 GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "share", "accel")
-BENCH = (*GUEST, "payload", "any", "strict", "explain", "row")
+BENCH = (*GUEST, "payload", "any", "strict", "explain", "row", "caches", "inlines")
 SUITE = (*GUEST, "strict")
 
 

@@ -45,6 +45,7 @@ ROOMS = (
     "lab.guest.tail",
     "lab.guest.watch",
     "lab.kernel.build",
+    "lab.kernel.debuginfo",
     "lab.kernel.git",
     "lab.kernel.patchcheck",
     "lab.kernel.selftests",

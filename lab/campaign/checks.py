@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from lab.campaign.hardware import asked
 from lab.deadline import Deadline
+from lab.formats.elfnotes import parse_build_id
+from lab.kernel.debuginfo import build_id
 from lab.measure.collect import collect, outcome
 from lab.model.machine import GuestSpec
 from lab.model.outcome import Case, Status
@@ -14,6 +16,8 @@ from lab.model.run import Job
 
 CHECK_S = 60.0
 PREFIX = "guest."
+SYMBOLS = "guest.symbols"
+NOTES = "od -An -v -tx1 /sys/kernel/notes"
 
 
 def check_guest(job: Job, shell: Shell, granted: GuestSpec) -> tuple[Case, ...]:
@@ -22,6 +26,23 @@ def check_guest(job: Job, shell: Shell, granted: GuestSpec) -> tuple[Case, ...]:
     `granted`: the guest's specification with what this host could give of it. Raises what the shell raises.
     """
     return (*_by_looking(job, shell), *_by_effect(job, shell, granted))
+
+
+def check_symbols(job: Job, shell: Shell) -> Case:
+    """Whether the kernel that runs came out of the link that the Build's vmlinux did, so that names and lines are its own.
+
+    Raises what the shell raises.
+    """
+    said = shell.run(NOTES, deadline=Deadline.after(CHECK_S * job.slow)).stdout
+    try:
+        runs = parse_build_id(bytes.fromhex(said))
+    except ValueError:
+        runs = ""
+    known = build_id(job.kernel.vmlinux)
+    if not known:
+        return Case(SYMBOLS, Status.SKIP, "no vmlinux with a build id: names are those of System.map")
+    same = runs == known
+    return Case(SYMBOLS, Status.PASS if same else Status.ERROR, f"vmlinux has build id {known}, {runs or 'none'} runs")
 
 
 def _by_looking(job: Job, shell: Shell) -> tuple[Case, ...]:

@@ -14,19 +14,22 @@ from lab.campaign.session import Lab
 from lab.errors import UsageError
 from lab.events import Note
 from lab.formats.profile import parse_profile
-from lab.kernel.symbols import parse_kallsyms, source_files
+from lab.kernel.debuginfo import has_debug_info, inlined_at, source_files
+from lab.kernel.symbols import parse_kallsyms
 from lab.measure.cost import FUNCTIONS, PROFILE
-from lab.measure.explain import Profiled, Texts, explain, kernel_addresses, profiled, worth
+from lab.measure.explain import explain, worth
 from lab.measure.layers import read_layers
 from lab.measure.paths import call_graph, stacks, typical_stacks
+from lab.measure.profiled import Profiled, Texts, kernel_addresses, profiled
 from lab.model.judgement import Comparison
 from lab.model.outcome import Status
-from lab.model.profile import Explanation
+from lab.model.profile import Explanation, Profiling
 from lab.model.run import Job, JobResult
 from lab.model.wire import read_json
 from lab.report.callgrind import callgrind_text
 from lab.report.flame import flame_svg, folded_text
 
+DWARF = "CONFIG_DEBUG_INFO_DWARF5=y"
 SLOWER = 3.0
 """How much longer than a judged boot one with a profile may take."""
 
@@ -55,6 +58,8 @@ def check(ask: Ask) -> None:
     """Raise UsageError for options that need each other."""
     if ask.row and not ask.explain:
         raise UsageError("--row names what --explain explains; give both")
+    if (ask.caches or ask.inlines) and not ask.explain:
+        raise UsageError(f"{'--caches' if ask.caches else '--inlines'} adds to what --explain explains; give both")
     if ask.explain and ask.kernel:
         raise UsageError("--explain compares two sides; `./inv compare --a KERNEL --b KERNEL --explain` takes two kernels")
 
@@ -99,17 +104,30 @@ def explain_rows(lab: Lab, ask: Ask, jobs: dict[str, Pair]) -> None:
 def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:
     """Boot them with a profile; the ledger's environment stays that of the judged boots."""
     env = dict(lab.ledger.env)
-    own = [_profiling(lab, job) for job in jobs]
+    if ask.inlines:
+        _check_debug_info(jobs)
+    profiling = Profiling(lab.settings.caches.plain if ask.caches else None, ask.inlines)
+    own = [_profiling(lab, job, profiling) for job in jobs]
     results = run_stage(lab, ask, own, "explain", "bench")
     lab.ledger.env = env
     return results
 
 
-def _profiling(lab: Lab, job: Job) -> Job:
+def _check_debug_info(jobs: Sequence[Job]) -> None:
+    """Raise UsageError when a side's kernel cannot tell what is inlined."""
+    bare = sorted({job.role for job in jobs if not has_debug_info(job.kernel.vmlinux)})
+    if bare:
+        raise UsageError(
+            f"--inlines needs debug information, which the kernel of {' and '.join(bare)} has none of",
+            hint=f"--set {DWARF} builds both with it: other bytes of debug information, the same code",
+        )
+
+
+def _profiling(lab: Lab, job: Job, profiling: Profiling) -> Job:
     """The same boot with a profile."""
     name = _name(job)
     slow = {key: SLOWER * getattr(job, key) for key in ("stall_budget_s", "boot_budget_s", "slow")}
-    return replace(job, id=name, directory=lab.ledger.run.job(name).path, explain=True, **slow)
+    return replace(job, id=name, directory=lab.ledger.run.job(name).path, explain=True, profiling=profiling, **slow)
 
 
 def _name(job: Job) -> str:
@@ -126,7 +144,7 @@ def _place(lab: Lab, job: Job, results: Sequence[JobResult]) -> JobDir:
 
 def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], named: Sequence[str]) -> list[Explanation]:
     layers = read_layers()
-    base, patched = (_side(job, place) for job, place in zip(pair, places, strict=True))
+    base, patched = (_side(job, place, rows) for job, place in zip(pair, places, strict=True))
     published = {table.row: table for table in pair[1].payload.published} if pair[1].payload else {}
     found = []
     for row in rows:
@@ -136,7 +154,7 @@ def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], n
     return found
 
 
-def _side(job: Job, place: JobDir) -> Profiled:
+def _side(job: Job, place: JobDir, rows: Sequence[Comparison]) -> Profiled:
     waiting = frozenset(metric.name for metric in job.payload.metrics if metric.waits) if job.payload else frozenset()
     texts = Texts(
         stdout=_text(place.payload_out),
@@ -144,9 +162,11 @@ def _side(job: Job, place: JobDir) -> Profiled:
         functions=_text(place.path / FUNCTIONS),
         late=parse_kallsyms(_text(place.kallsyms)),
         waiting=waiting,
+        profiling=read_json(place.job, Job).profiling,
     )
     profile = parse_profile(_text(place.path / PROFILE))
-    return profiled(texts, profile, source_files(job.kernel.vmlinux, kernel_addresses(profile)), read_layers())
+    side = profiled(texts, profile, source_files(job.kernel.vmlinux, kernel_addresses(profile)), read_layers())
+    return replace(side, inlined=inlined_at(job.kernel.vmlinux, side.spots([row.metric for row in rows])))
 
 
 def _draw(explanation: Explanation, places: Sequence[JobDir], sides: tuple[Profiled, Profiled]) -> None:

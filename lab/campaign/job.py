@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cache import Cache
-from lab.campaign.checks import check_guest
+from lab.campaign.checks import check_guest, check_symbols
 from lab.campaign.hardware import asked
 from lab.campaign.rundir import JobDir
 from lab.campaign.suites import judge_suite, run_in
@@ -22,8 +22,8 @@ from lab.guest.network import Network, private_network
 from lab.kernel.symbols import functions_of, read_symbols
 from lab.measure.collect import Collected, collect, outcome
 from lab.measure.cost import PROFILE, cost_instrument
-from lab.measure.explain import identity, late_symbols
 from lab.measure.payload import missing_options
+from lab.measure.profiled import identity, late_symbols
 from lab.measure.suites import Logs
 from lab.model.machine import GuestSpec, Instrument
 from lab.model.outcome import Case, Finding, Outcome, Status
@@ -149,6 +149,7 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
         progress.status = collected.status
         if job.explain:
             place.kallsyms.write_text(late_symbols(guests[0].shell, Deadline.after(QUIT_S)), encoding="utf-8")
+            progress.checks += (check_symbols(job, guests[0].shell),)
     progress.findings = tuple(finding for guest in guests for finding in guest.findings())
 
 
@@ -169,7 +170,7 @@ def _instrument(job: Job, cache: Cache, symbols: object) -> Instrument | None:
         return None
     program, kernel = job.payload.directory / job.payload.command[0], job.kernel
     functions = (*functions_of(program), *functions_of(kernel.vmlinux, kernel.system_map)) if job.explain else ()
-    return cost_instrument(cache, symbols, job.directory, functions)  # type: ignore[arg-type]
+    return cost_instrument(cache, symbols, job.directory, functions, job.profiling)  # type: ignore[arg-type]
 
 
 def judge(job: Job) -> JobResult:

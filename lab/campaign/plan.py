@@ -37,6 +37,8 @@ class Ask:
     strict: bool = False
     explain: bool = False
     row: str = ""
+    caches: bool = False
+    inlines: bool = False
     dry_run: bool = False
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.errors import UsageError
 from lab.model.change import SourceSpec
 from lab.model.machine import GuestSpec, Mode, Nic, Node, Nvme, unfit
+from lab.model.profile import Cache, Caches
 from lab.toml import read_toml, strict_keys
 
 
@@ -87,6 +88,30 @@ class Budget:
 
 @strict_keys
 @dataclass(frozen=True)
+class CacheTable(Cache):
+    """One of `[caches]`: a Cache that takes no unknown key."""
+
+
+@strict_keys
+@dataclass(frozen=True)
+class CachesTable(Caches):
+    """`[caches]`: what --caches models."""
+
+    i1: CacheTable = CacheTable(32, 8)
+    d1: CacheTable = CacheTable(32, 8)
+    ll: CacheTable = CacheTable(8192, 16)
+
+    @property
+    def plain(self) -> Caches:
+        """The model. Raises UsageError for a cache that cannot be."""
+        if self.unfit:
+            raise UsageError(f"lab.toml: caches: {self.unfit}", hint="edit [caches] in lab.toml")
+        i1, d1, ll = (Cache(one.kib, one.ways) for one in (self.i1, self.d1, self.ll))
+        return Caches(i1, d1, ll, self.line)
+
+
+@strict_keys
+@dataclass(frozen=True)
 class Settings:
     """The whole file."""
 
@@ -95,6 +120,7 @@ class Settings:
     guest: dict[str, GuestTable]
     order: Order = Order()
     budget: Budget = Budget()
+    caches: CachesTable = CachesTable()
 
 
 def read_settings(path: Path) -> Settings:

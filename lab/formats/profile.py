@@ -9,7 +9,9 @@ HEADER = "lab-profile 1"
 CONTEXTS = ("task", "peer", "softirq", "other", "hardirq", "tail", "idle")
 OPERATION = 3
 """The first so many contexts are the operation's own."""
-EVENTS = ("locked", "rdmsr", "wrmsr", "wrcr3", "invlpg", "iret", "rep-steps", "rep-bytes")
+MISSES = ("i1-misses", "d1-misses", "ll-misses")
+"""Lines that the operation did not find in the model's caches; 0 without one."""
+EVENTS = ("locked", "rdmsr", "wrmsr", "wrcr3", "invlpg", "iret", "rep-steps", "rep-bytes", *MISSES)
 ROOT = 0
 FOREIGN = "foreign"
 """The address of user code that is not of the payload's program."""
@@ -52,7 +54,9 @@ class Tree(NamedTuple):
     """One section; parents stand before their children. `kinds` are the commonest ones of its laps."""
 
     nodes: tuple[Node, ...]
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[Kind, ...]
+    spots: dict[int | None, int]
+    """Address -> how often the operation executed the instruction there; None: FOREIGN code's. Empty unless asked for."""
 
     def kind(self, work: int) -> Kind | None:
         """The laps of so many instructions, if they are among the commonest."""
@@ -96,12 +100,13 @@ class _Reader:
         self.inside = False
         self.nodes: dict[int, Node] = {}
         self.kinds: list[Kind] = []
+        self.spots: dict[int | None, int] = {}
 
     def take(self, words: list[str]) -> None:
         if self.inside == (words[0] == "section"):
             raise ValueError
         takers = {"section": self._section, "function": self._function, "node": self._node, "end": self._end}
-        takers |= {"laps": self._laps, "in": self._in}
+        takers |= {"laps": self._laps, "in": self._in, "at": self._at}
         if words[0] not in takers:
             raise ValueError
         takers[words[0]](words[1:])
@@ -109,7 +114,7 @@ class _Reader:
     def _section(self, words: list[str]) -> None:
         if words != [str(len(self.sections))]:
             raise ValueError
-        self.inside, self.nodes, self.kinds = True, {}, []
+        self.inside, self.nodes, self.kinds, self.spots = True, {}, [], {}
 
     def _function(self, words: list[str]) -> None:
         number, address = words
@@ -140,10 +145,18 @@ class _Reader:
             raise ValueError
         self.kinds[-1].counts[node] = count
 
+    def _at(self, words: list[str]) -> None:
+        address = None if words[0] == FOREIGN else int(words[0], 16)
+        if len(words) != 2 or address in self.spots:
+            raise ValueError
+        self.spots[address] = int(words[1])
+
     def _end(self, words: list[str]) -> None:
         if words != [str(len(self.sections)), "nodes", str(len(self.nodes))]:
             raise ValueError
         if any(sum(kind.counts.values()) != kind.laps * kind.work for kind in self.kinds):
             raise ValueError
-        self.sections.append(Tree(tuple(self.nodes.values()), tuple(self.kinds)))
+        if self.spots and sum(self.spots.values()) != sum(node.operation for node in self.nodes.values()):
+            raise ValueError
+        self.sections.append(Tree(tuple(self.nodes.values()), tuple(self.kinds), self.spots))
         self.inside = False

@@ -153,24 +153,6 @@ def parse_kallsyms(text: str) -> tuple[Function, ...]:
     return tuple(Function(first, min(end, first + (1 << 20)), found[first]) for first, end in zip(starts, ends, strict=True))
 
 
-def source_files(vmlinux: Path, addresses: Sequence[int]) -> dict[int, str]:
-    """Address -> the file of the function that holds it, not of what is inlined there, relative to the tree's top if it can be.
-
-    Those that the debug information does not know are left out, all of them without a vmlinux.
-    """
-    if not vmlinux.is_file() or not vmlinux.stat().st_size:
-        return {}
-    asked = "".join(f"{address:#x}\n" for address in addresses).encode()
-    out = run(["addr2line", "-e", vmlinux, "-i", "-a"], deadline=Deadline.after(DECODE_S), stdin=asked, check=False).stdout
-    found: dict[int, str] = {}
-    for line in out.splitlines():
-        if re.fullmatch(r"0x[0-9a-f]+", line):
-            address = int(line, 16)
-        elif not line.startswith("??"):
-            found[address] = posixpath.normpath(line.partition(":")[0])  # innermost first: the last one stands
-    return found
-
-
 def _addr2line(vmlinux: Path, addresses: Sequence[int]) -> list[str]:
     """`file:line` of each address, with the inlined callees in front; empty where the debug information has none."""
     argv: list[str | Path] = ["addr2line", "-e", vmlinux, "-f", "-i", "-a", *(f"{address:#x}" for address in addresses)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from lab.deadline import Deadline
 from lab.errors import HostError
 from lab.model.machine import Instrument
 from lab.model.ports import Symbols
-from lab.model.profile import Function
+from lab.model.profile import PLAIN, Function, Profiling
 from lab.proc import need, run
 
 PLUGIN = Path(__file__).with_name("cost_plugin.c")
@@ -144,10 +144,13 @@ def _doubts(number: int, section: Section) -> list[str]:
     return doubts
 
 
-def cost_instrument(cache: Cache, symbols: Symbols, directory: Path, functions: Sequence[Function] = ()) -> Instrument:
+def cost_instrument(
+    cache: Cache, symbols: Symbols, directory: Path, functions: Sequence[Function] = (), profiling: Profiling = PLAIN
+) -> Instrument:
     """The plugin for the QEMU that is there and this kernel; writes `directory`/cost.symbols, QEMU writes `directory`/cost.out.
 
-    With `functions`, ascending and apart, it also writes PROFILE: what was executed by function and call path.
+    With `functions`, ascending and apart, it also writes PROFILE: what was executed by function and call path, and what
+    `profiling` asks for.
     Raises HostError (no QEMU, a kernel without the symbols), PayloadError (the plugin does not compile).
     """
     plugin = shared_object(cache, PLUGIN, [f"-DLAB_API={plugin_api(qemu_version())}"])
@@ -158,8 +161,16 @@ def cost_instrument(cache: Cache, symbols: Symbols, directory: Path, functions: 
         files |= {"functions": directory / FUNCTIONS, "profile": directory / PROFILE}
         lines = (f"{function.first:x} {function.end:x} {function.name}\n" for function in functions)
         files["functions"].write_text("".join(lines), encoding="utf-8")
-    argument = ",".join(f"{key}={_comma(path)}" for key, path in files.items())
+    argument = ",".join([f"{key}={_comma(path)}" for key, path in files.items()] + [*_asked(profiling)] * bool(functions))
     return Instrument(("-plugin", f"{_comma(plugin)},{argument}"), output)
+
+
+def _asked(profiling: Profiling) -> Iterator[str]:
+    if shapes := profiling.caches:
+        sizes = (f"{one.kib << 10}:{one.ways}:{shapes.line}" for one in (shapes.i1, shapes.d1, shapes.ll))
+        yield f"caches={':'.join(sizes)}"
+    if profiling.addresses:
+        yield "addresses=on"
 
 
 def qemu_version() -> tuple[int, int]:

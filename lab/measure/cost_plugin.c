@@ -23,15 +23,17 @@
  *	lab-profile 1
  *	section <ordinal>
  *	function <number> <address | foreign>
- *	node <number> <parent> <function> <calls> <instructions by context: 7> <events: 8>
+ *	node <number> <parent> <function> <calls> <instructions by context: 7> <events: 11>
  *	laps <n> <instructions each>
  *	in <node> <instructions>
+ *	at <address | foreign> <instructions of the operation>
  *	end <ordinal> nodes <n>
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "cost_cache.h"
 #include "cost_places.h"
 #include "cost_section.h"
 
@@ -91,16 +93,20 @@ static void watch(struct qemu_plugin_insn *insn, const unsigned char *code, size
 /* profile=: a translated block is walked into where it begins, and again where it runs on into the next function. */
 static void watch_block(struct qemu_plugin_tb *tb, struct qemu_plugin_insn *insn, size_t number, const unsigned char *code)
 {
+	static struct block *block;
 	static uint32_t function;
 	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
 
-	if (number && range_of(vaddr) == function)
-		return;
-	function = range_of(vaddr);
-	if (number)
-		qemu_plugin_register_vcpu_insn_exec_cb(insn, on_enter, NO_REGS, new_block(vaddr, INSIDE));
-	else
-		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_enter, NO_REGS, new_block(vaddr, entry_at(vaddr, code)));
+	if (!number || range_of(vaddr) != function) {
+		function = range_of(vaddr);
+		block = new_block(vaddr, number ? INSIDE : entry_at(vaddr, code));
+		if (number)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_enter, NO_REGS, block);
+		else
+			qemu_plugin_register_vcpu_tb_exec_cb(tb, on_enter, NO_REGS, block);
+	}
+	if (addresses)
+		add_spot(block, vaddr);
 }
 
 #if LAB_API == 1
@@ -140,6 +146,8 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
 #endif
 		if (profile)
 			watch_block(tb, insn, i, code);
+		if (i1.lines)
+			watch_references(insn, i, size);
 		watch(insn, code, size);
 	}
 }
@@ -158,9 +166,13 @@ int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, ch
 			failed |= read_functions(argv[i] + 10);
 		else if (!strncmp(argv[i], "profile=", 8))
 			failed |= begin_profile(argv[i] + 8);
+		else if (!strncmp(argv[i], "caches=", 7))
+			failed |= make_caches(argv[i] + 7);
+		else if (!strcmp(argv[i], "addresses=on"))
+			addresses = true;
 	}
-	if (failed || !out || !n_places || !profile != !n_ranges || n_cpus > MAX_CPUS || !info->system_emulation) {
-		fprintf(stderr, "cost plugin: needs symbols=FILE out=FILE [functions=FILE profile=FILE], all usable, and at most %d vCPUs\n", MAX_CPUS);
+	if (failed || !out || !n_places || !profile != !n_ranges || ((i1.lines || addresses) && !profile) || n_cpus > MAX_CPUS || !info->system_emulation) {
+		fprintf(stderr, "cost plugin: needs symbols=FILE out=FILE [functions=FILE profile=FILE [caches=SHAPES addresses=on]], all usable, and at most %d vCPUs\n", MAX_CPUS);
 		return -1;
 	}
 #if LAB_API > 1

@@ -12,8 +12,6 @@ static FILE *profile;
 static uint8_t *named;			/* functions that were written */
 static size_t room_named;
 
-#define USER_END (1ull << 63)
-
 /* The opcode behind prefixes; `*wide`: REX.W, `*half`: 0x66. */
 static size_t skip_prefixes(const unsigned char *code, size_t size, bool *lock, bool *wide, bool *half)
 {
@@ -84,24 +82,6 @@ static void watch_for_profile(struct qemu_plugin_insn *insn, const unsigned char
 						       (void *)(uintptr_t)(!(is.op & 1) ? 1 : is.wide ? 8 : is.half ? 2 : 4));
 }
 
-/* The block that begins at `vaddr`; never freed, translated code keeps it. */
-static struct block *new_block(uint64_t vaddr, enum entry entry)
-{
-	static struct block *room;
-	static size_t left;
-
-	if (!left--) {
-		left = 4095;
-		room = grown(NULL, left + 1, sizeof(*room));
-	}
-	room->vaddr = vaddr;
-	room->function = function_at(vaddr);
-	room->entry = entry;
-	room->user = vaddr < USER_END;
-	room->first = room->function < n_ranges && ranges[room->function].first == vaddr;
-	return room++;
-}
-
 /* function <number> <address, or foreign> */
 static void write_function(uint32_t function)
 {
@@ -158,6 +138,8 @@ static void write_profile(unsigned int section)
 			if (kind->count[i])
 				fprintf(profile, "in %zu %" PRIu64 "\n", i, kind->count[i]);
 	}
+	if (addresses)
+		write_spots(profile);
 	fprintf(profile, "end %u nodes %zu\n", section, written);
 	fflush(profile);
 	free(due);
@@ -166,6 +148,7 @@ static void write_profile(unsigned int section)
 static void forget_counts(void)
 {
 	forget_lap();
+	forget_spots();
 	n_kinds = 0;
 	for (size_t i = 0; i < n_nodes; i++) {
 		nodes[i].calls = 0;

@@ -3,6 +3,7 @@
 #ifndef COST_STACK_H
 #define COST_STACK_H
 
+#include "cost_block.h"
 #include "cost_context.h"
 
 /*
@@ -32,17 +33,10 @@ struct stack {
 static struct stack *stacks[MAX_STACKS];
 static size_t n_stacks;
 
-enum entry { INSIDE, BY_IRQ, BY_EXCEPTION, BY_SYSCALL, BY_FORK, BY_EXEC };
-struct block {				/* a run of instructions of one function */
-	uint64_t vaddr;
-	uint32_t function;
-	uint8_t entry;
-	bool user, first;		/* first: begins where the function does */
-};
-
 static struct walker {
 	struct stack *stack;
-	const struct block *block;
+	struct block *block;
+	uint64_t began;			/* the counter where it begins */
 	uint32_t node, function;	/* function: the block's, before FOREIGN is put in its place */
 	enum pending pending;		/* how the last block ended, and where its return address is */
 	uint64_t sp;
@@ -184,13 +178,19 @@ static void charge(unsigned int vcpu, uint64_t n)
 	if (!node->lap)
 		touched[n_touched++] = walkers[vcpu].node;
 	node->lap += n;
+	if (addresses)
+		spread(walkers[vcpu].block, cpus[vcpu].base - n - walkers[vcpu].began, n, walkers[vcpu].stack->own);
 }
 
 static void on_enter(unsigned int vcpu, void *data)
 {
-	const struct block *block = data;
+	struct block *block = data;
 	struct walker *walker = &walkers[vcpu];
 
+	if (addresses) {
+		settle(vcpu, now(vcpu));
+		walker->began = now(vcpu);
+	}
 	walker->block = block;
 	if (profiling && (walker->pending || block->entry || walker->function != block->function))
 		walk(vcpu, block);

@@ -13,7 +13,7 @@ enum context { TASK, PEER, SOFTIRQ, OTHER, HARDIRQ, TAIL, IDLE, CONTEXTS };
  * TAIL: softirqs at the end of a hard interrupt; OTHER: every other task, kworkers among them.
  */
 
-enum event { LOCKED, RDMSR, WRMSR, WRCR3, INVLPG, IRET, REP_STEPS, REP_BYTES, EVENTS };
+enum event { LOCKED, RDMSR, WRMSR, WRCR3, INVLPG, IRET, REP_STEPS, REP_BYTES, I1_MISSES, D1_MISSES, LL_MISSES, EVENTS };
 
 /*
  * Functions 0 to n_ranges - 1 are those of functions=, by address. Code that no range holds (modules, BPF, vDSO) gets a

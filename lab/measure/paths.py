@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from lab.formats.profile import CONTEXTS, EVENTS, OPERATION, ROOT, Node
-from lab.measure.explain import Profiled
-from lab.model.profile import Call, CallGraph, Costs, Own, Stacks
+from lab.formats.profile import CONTEXTS, EVENTS, MISSES, OPERATION, ROOT, Node
+from lab.measure.profiled import Profiled
+from lab.model.profile import COLUMNS, Call, CallGraph, Costs, Own, Stacks
+from lab.model.profile import MISSES as MISSES_COLUMNS
 
 LOCKED, BYTES = EVENTS.index("locked"), EVENTS.index("rep-bytes")
 
@@ -37,7 +38,9 @@ def typical_stacks(side: Profiled, section: str, *, typical: bool) -> Stacks:
 def call_graph(side: Profiled, section: str, what: str) -> CallGraph:
     """The section's functions, what each executed itself, and who called whom at what cost; over all operations."""
     nodes = side.nodes(section)
-    inclusive = {node.number: _costs(node) for node in nodes}
+    columns = (*COLUMNS, *MISSES_COLUMNS) if side.profiling.caches else COLUMNS
+    each = {node.number: _costs(node)[: len(columns)] for node in nodes}
+    inclusive = dict(each)
     for node in reversed(nodes):  # children stand after their parents
         if node.parent != ROOT:
             inclusive[node.parent] = _sum(inclusive[node.parent], inclusive[node.number])
@@ -49,17 +52,18 @@ def call_graph(side: Profiled, section: str, what: str) -> CallGraph:
         known = side.known[node.function]
         number = place[node.number] = numbers.setdefault((known.name, known.layer), len(numbers))
         if number == len(own):
-            own.append(Own(known.name, known.source or known.layer, (0,) * len(_costs(node))))
-        own[number] = own[number]._replace(costs=_sum(own[number].costs, _costs(node)))
+            own.append(Own(known.name, known.source or known.layer, (0,) * len(columns)))
+        own[number] = own[number]._replace(costs=_sum(own[number].costs, each[node.number]))
         if node.parent != ROOT:
             count, costs = calls.get((place[node.parent], number), (0, ()))
             calls[place[node.parent], number] = (count + node.calls, _sum(costs, inclusive[node.number]))
-    return CallGraph(what, tuple(own), tuple(Call(*ends, *counted) for ends, counted in calls.items()))
+    return CallGraph(what, columns, tuple(own), tuple(Call(*ends, *counted) for ends, counted in calls.items()))
 
 
 def _costs(node: Node) -> Costs:
-    """By model.profile.COLUMNS."""
-    return (node.operation, sum(node.counts[OPERATION:-1]), node.events[LOCKED], node.events[BYTES])
+    """By model.profile.COLUMNS and MISSES."""
+    misses = (node.events[EVENTS.index(name)] for name in MISSES)
+    return (node.operation, sum(node.counts[OPERATION:-1]), node.events[LOCKED], node.events[BYTES], *misses)
 
 
 def _sum(one: Costs, other: Costs) -> Costs:

@@ -52,7 +52,9 @@ def read_published(path: Path, rows: Collection[str], layers: Collection[str]) -
 def _wrong(table: Published, layers: Collection[str]) -> list[str]:
     used = Counter(layer for part in table.parts for layer in part.layers)
     problems = [f"{table.row}: no part is software (has layers)"] * (not used)
-    problems += [f"{table.row}: there is no layer `{layer}`; there are: {', '.join(layers)}" for layer in used if layer not in layers]
+    problems += [
+        f"{table.row}: there is no layer `{layer}`; there are: {', '.join(layers)}" for layer in used if layer not in layers
+    ]
     problems += [f"{table.row}: layer `{layer}` is in two parts" for layer, count in used.items() if count > 1]
     return problems + [f"{table.row}: `{part.name}` is not above 0" for part in table.parts if not part.value > 0]
 

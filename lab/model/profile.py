@@ -18,6 +18,58 @@ class Function(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Cache:
+    """A cache of the model that --caches runs beside the guest."""
+
+    kib: int
+    ways: int
+
+
+@dataclass(frozen=True)
+class Caches:
+    """The model: what misses I1 (instructions) or D1 (data) is looked up in LL."""
+
+    i1: Cache
+    d1: Cache
+    ll: Cache
+    line: int = 64
+    """Bytes of a line of each."""
+
+    @property
+    def unfit(self) -> str:
+        """Which of them cannot be, in words; empty: none."""
+        for name, cache in (("i1", self.i1), ("d1", self.d1), ("ll", self.ll)):
+            sets, rest = divmod(cache.kib << 10, max(cache.ways * self.line, 1))
+            if rest or min(cache.kib, cache.ways, self.line) < 1 or any(n & (n - 1) for n in (sets, self.line)):
+                return f"{name}: {cache.kib} KiB in {cache.ways} ways of {self.line}-byte lines is no power of two of sets"
+        return ""
+
+
+@dataclass(frozen=True)
+class Profiling:
+    """What a boot for an explanation records beside instructions by function and path."""
+
+    caches: Caches | None = None
+    addresses: bool = False
+    """How often each instruction was executed, for --inlines."""
+
+
+PLAIN = Profiling()
+
+
+@dataclass(frozen=True)
+class InlineCost:
+    """The instructions of one function where the compiler put it, inlined or not: per operation, mean of all operations."""
+
+    name: str
+    inside: str
+    """The function that was called; `name` itself where nothing is inlined."""
+    base: float
+    patched: float
+    delta: float
+
+
+@dataclass(frozen=True)
 class FunctionCost:
     """One function, or one layer of functions, on both sides: executed instructions per operation, its callees' left out."""
 
@@ -26,6 +78,8 @@ class FunctionCost:
     base: float
     patched: float
     delta: float
+    stalls: tuple[float, float] = (0.0, 0.0)
+    """Estimated cycles per operation that cache misses cost on top, on each side: mean of all operations; 0 without --caches."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +134,10 @@ class Explanation:
     """Whether --row named it."""
     published: Published | None = None
     """What others measured of it."""
+    caches: Caches | None = None
+    """The model of caches that `stalls` come from."""
+    inlines: tuple[InlineCost, ...] = ()
+    """With --inlines: those that differ, then the most expensive of the others; the last one, without a name, is the rest."""
 
 
 Stacks = dict[tuple[str, ...], int]
@@ -87,11 +145,13 @@ Stacks = dict[tuple[str, ...], int]
 
 COLUMNS = ("Instructions", "Beside", "Locked", "RepBytes")
 """What a CallGraph counts: of the operation; of interrupts and other tasks; locked instructions; bytes of REP instructions."""
+MISSES = ("I1Misses", "D1Misses", "LLMisses")
+"""What it counts with --caches, too: of the operation."""
 Costs = tuple[int, ...]
 
 
 class Own(NamedTuple):
-    """A function and what was executed in it, by COLUMNS."""
+    """A function and what was executed in it, by CallGraph.columns."""
 
     name: str
     source: str
@@ -112,5 +172,7 @@ class CallGraph:
     """One section as a call graph."""
 
     what: str
+    columns: tuple[str, ...]
+    """COLUMNS, perhaps MISSES."""
     functions: tuple[Own, ...]
     calls: tuple[Call, ...]

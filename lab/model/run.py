@@ -9,7 +9,7 @@ from typing import Literal
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
-from lab.model.profile import Explanation
+from lab.model.profile import PLAIN, Explanation, Profiling
 from lab.model.published import Published
 from lab.model.suite import CaseRow
 
@@ -99,6 +99,7 @@ class Job:
     """Factor on every budget: how much slower than the default kernel this one may be."""
     explain: bool = False
     """Whether it is run to say where instructions are executed; such a boot is never judged against another."""
+    profiling: Profiling = PLAIN
 
 
 End = Literal["finished", "kernel", "lab"]

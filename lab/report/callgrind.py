@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from lab.model.profile import COLUMNS, Call, CallGraph
+from lab.model.profile import Call, CallGraph
 
 
 def callgrind_text(graph: CallGraph) -> str:
@@ -12,9 +12,9 @@ def callgrind_text(graph: CallGraph) -> str:
     below: defaultdict[int, list[Call]] = defaultdict(list)
     for call in graph.calls:
         below[call.caller].append(call)
-    total = [sum(function.costs[column] for function in graph.functions) for column in range(len(COLUMNS))]
+    total = [sum(function.costs[column] for function in graph.functions) for column in range(len(graph.columns))]
     lines = ["# callgrind format", "version: 1", "creator: kernel-lab", f"cmd: {graph.what}", "part: 1", ""]
-    lines += ["positions: line", f"events: {' '.join(COLUMNS)}", f"summary: {_words(total)}", ""]
+    lines += ["positions: line", f"events: {' '.join(graph.columns)}", f"summary: {_words(total)}", ""]
     for number, function in enumerate(graph.functions):
         lines += [f"fl={function.source}", f"fn={function.name}", f"0 {_words(function.costs)}"]
         for call in below[number]:

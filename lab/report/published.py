@@ -26,8 +26,8 @@ def _title(one: Explanation, published: Published) -> str:
     interrupts = [_words(sum(layer.base for layer in one.interrupts)), _words(sum(layer.patched for layer in one.interrupts))]
     return (
         f"{one.payload} {one.metric} beside a published table: {published.title} ({published.source}). There {published.unit} on "
-        f"hardware, here instructions, of which {' and '.join(interrupts)} are of interrupts (the device's, ticks); shares are of "
-        "the software"
+        f"hardware, here instructions, {' and '.join(interrupts)} of them of interrupts (the device's, ticks); shares are of the "
+        "software"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lab.cache import Cache
@@ -15,6 +15,7 @@ from lab.measure.cost import PLUGIN, QEMU, plugin_api, qemu_version
 from lab.proc import run
 
 SOURCES = Path(__file__).parents[1] / "data" / "measure"
+PROFILED = ",".join(f"{name}={{0}}/{name}" for name in ("symbols", "out", "functions", "profile"))
 QUIT = 33
 """What isa-debug-exit makes of the guests' 16."""
 
@@ -38,10 +39,9 @@ def boot(place: Path, arguments: str, *more: str) -> int:
     return run(argv, deadline=Deadline.after(60), check=False).status
 
 
-def profiled(place: Path, *more: str) -> Profile:
-    """The profile of the guest of `place`, which runs to its end with `more` words for QEMU."""
-    files = ",".join(f"{name}={{0}}/{name}" for name in ("symbols", "out", "functions", "profile"))
-    assert boot(place, files, *more) == QUIT
+def profiled(place: Path, *arguments: str, more: Sequence[str] = ()) -> Profile:
+    """The profile of the guest of `place`, which runs to its end; `arguments` of the plugin, `more` words for QEMU."""
+    assert boot(place, ",".join((PROFILED, *arguments)), *more) == QUIT
     profile = parse_profile((place / "profile").read_text())
     assert profile.problems == ()
     return profile

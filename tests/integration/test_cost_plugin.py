@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from bareguest import QUIT, boot, built
 
-from lab.measure.cost import Lap, Sections, parse_cost, plugin_api, qemu_version
+from lab.cache import Cache
+from lab.cbuild import shared_object
+from lab.measure.cost import PLUGIN, Lap, Sections, parse_cost, plugin_api, qemu_version
 
 COUNTED = "symbols={0}/symbols,out={0}/out"
 
@@ -39,6 +41,11 @@ def test_a_guest_without_task_switches_is_doubted(counted: Sections) -> None:
 @pytest.mark.parametrize("arguments", ["out={0}/out", "symbols={0}/none,out={0}/out", "symbols={0}/symbols", f"{COUNTED}/none"])
 def test_qemu_does_not_start_with_a_plugin_that_lacks_its_files(tmp_path: Path, arguments: str) -> None:
     assert boot(built(tmp_path, "marks"), arguments) == 1
+
+
+@pytest.mark.parametrize("api", sorted({plugin_api((major, minor)) for major in range(7, 12) for minor in range(3)}))
+def test_the_plugin_compiles_for_every_interface_there_is(tmp_path: Path, api: int) -> None:
+    assert shared_object(Cache(tmp_path), PLUGIN, [f"-DLAB_API={api}"]).is_file()
 
 
 # --- another vCPU ---------------------------------------------------------------------------------------------------------

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bareguest import boot, built, events, paths, profiled
+from bareguest import PROFILED, boot, built, events, paths, profiled
 
 from lab.formats.profile import Profile, parse_profile
+from lab.kernel.symbols import functions_of
 from lab.measure.cost import parse_cost, plugin_api, qemu_version
-from lab.measure.explain import identity
+from lab.measure.profiled import identity
 from lab.model.outcome import Status
 
 
@@ -65,11 +66,63 @@ def test_events_and_bytes_count_in_the_function_they_happen_in(tmp_path: Path) -
     }
 
 
+def misses(place: Path, d1: str) -> dict[str, tuple[int, ...]]:
+    """Function -> misses of I1, D1 and LL, with caches of 64-byte lines: I1 4 sets of 1 way, LL 4 sets of 4."""
+    found = events(place, profiled(place, f"caches=256:1:64:{d1}:64:1024:4:64"))
+    return {name: tuple(seen.get(f"{level}-misses", 0) for level in ("i1", "d1", "ll")) for name, seen in found.items()}
+
+
+def test_cache_misses_are_those_counted_by_hand(tmp_path: Path) -> None:
+    assert misses(built(tmp_path, "caches"), "256:2") == {
+        "recent": (1, 4, 4),
+        "across": (1, 2, 3),
+        "loop": (6, 0, 1),
+        "away": (5, 0, 1),
+        "bytes": (1, 4, 5),
+        "end": (1, 0, 1),
+    }
+
+
+def test_one_more_way_keeps_what_two_push_out(tmp_path: Path) -> None:
+    assert misses(built(tmp_path, "caches"), "512:4")["recent"] == (1, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "shapes", ["256:1:64", "256:1:64:256:2:64:1024:4:60", "192:1:64:256:2:64:1024:4:64", "256:0:64:256:2:64:1024:4:64"]
+)
+def test_qemu_does_not_start_with_caches_that_cannot_be(tmp_path: Path, shapes: str) -> None:
+    place = built(tmp_path, "caches")
+
+    assert boot(place, f"{PROFILED},caches={shapes}") == 1
+    assert boot(place, "symbols={0}/symbols,out={0}/out,caches=256:1:64:256:2:64:1024:4:64") == 1
+
+
+@pytest.mark.parametrize("guest", ["calls", "events", "caches"])
+def test_instructions_by_address_add_up_to_those_by_function(tmp_path: Path, guest: str) -> None:
+    place = built(tmp_path, guest)
+    (tree,) = profiled(place, "addresses=on").sections
+
+    assert sum(tree.spots.values()) == sum(node.operation for node in tree.nodes) > 0
+
+
+def test_an_instruction_counts_where_it_lies(tmp_path: Path) -> None:
+    place = built(tmp_path, "calls")
+    spots = profiled(place, "addresses=on").sections[0].spots
+    inner, tail = (next(one for one in functions_of(place / "guest") if one.name == name) for name in ("inner", "tail"))
+
+    assert {at: count for at, count in spots.items() if at and inner.first <= at < tail.end} == {
+        inner.first: 3,  # from both calls of outer, and behind the jump
+        inner.first + 1: 3,
+        tail.first: 2,
+        tail.first + 1: 2,
+    }
+
+
 def test_a_second_vcpu_has_a_path_of_its_own(tmp_path: Path) -> None:
     if plugin_api(qemu_version()) > 1:
         pytest.skip("this QEMU's plugins cannot tell several vCPUs apart: test_cost_plugin sees them refused")
     place = built(tmp_path, "beside")
-    profile = profiled(place, "-smp", "2")
+    profile = profiled(place, more=("-smp", "2"))
     counted = parse_cost((place / "out").read_text())
 
     assert [sum(map(sum, (node.counts for node in tree.nodes))) for tree in profile.sections] == [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lab_job import job_of
 
-from lab.campaign.checks import check_guest
+from lab.campaign.checks import check_guest, check_symbols
 from lab.campaign.job import environment
 from lab.deadline import Deadline
 from lab.model.machine import Nic
@@ -15,6 +15,7 @@ from lab.model.ports import Completed
 from lab.model.run import PayloadSpec
 
 PROOF = PayloadSpec("hardware", "", Path("made"), "h", ("./hardware",), (), kind="test", instrument=False)
+GNU_NOTE = " 04 00 00 00 04 00 00 00 03 00 00 00 47 4e 55 00\n c0 ff ee 00\n"
 LOOKS = "4\n6.12.0-fake\ntsc\n\n"
 
 
@@ -74,6 +75,21 @@ def test_the_proofs_cases_stand_beside_the_others() -> None:
 
     assert (found["guest.net.eth1"], found["guest.nvme.nvme0"]) == (Status.PASS, Status.FAIL)
     assert "net=eth1:8:10.99.0.1" in shell.ran[-1]
+
+
+@pytest.mark.parametrize(
+    ("known", "notes", "status"),
+    [
+        ("c0ffee00", GNU_NOTE, Status.PASS),
+        ("c0ffee01", GNU_NOTE, Status.ERROR),
+        ("c0ffee00", "sh: od: not found", Status.ERROR),
+        ("", GNU_NOTE, Status.SKIP),
+    ],
+)
+def test_names_are_those_of_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch, known: str, notes: str, status: Status) -> None:
+    monkeypatch.setattr("lab.campaign.checks.build_id", lambda vmlinux: known)
+
+    assert check_symbols(job_of(cpus=4), FakeShell(notes)).status is status
 
 
 @pytest.mark.parametrize(

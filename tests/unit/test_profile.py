@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -12,12 +13,13 @@ from lab.errors import LabError, UsageError
 from lab.formats.profile import CONTEXTS, EVENTS, Profile, parse_profile
 from lab.kernel.symbols import parse_kallsyms, parse_nm
 from lab.measure.cost import TOTALS
-from lab.measure.explain import Profiled, Texts, explain, identity, profiled, worth
+from lab.measure.explain import explain, worth
 from lab.measure.layers import read_layers
 from lab.measure.paths import call_graph, stacks, typical_stacks
+from lab.measure.profiled import Profiled, Texts, identity, profiled
 from lab.model.judgement import Comparison, Spread, Verdict
 from lab.model.outcome import Status
-from lab.model.profile import Function, Stacks
+from lab.model.profile import PLAIN, Cache, Caches, Function, Profiling, Stacks
 from lab.report.callgrind import callgrind_text
 from lab.report.explained import sentence, shown, tables
 from lab.report.flame import flame_svg, folded_text
@@ -27,21 +29,22 @@ FUNCTIONS = f"{MAIN:x} {MAIN + 16:x} main\n{VFS_READ:x} {VFS_READ + 16:x} vfs_re
 STDOUT = "KTAP version 1\n1..1\n# section 0 empty laps 1\n# section 1 read laps 2\nok 1 read\n"
 
 
-def node(number: int, parent: int, function: int, *, task: int, hardirq: int = 0, locked: int = 0) -> str:
+def node(number: int, parent: int, function: int, *, task: int, hardirq: int = 0, **events: int) -> str:
     counts = {"task": task, "hardirq": hardirq}
-    words = [*(counts.get(name, 0) for name in CONTEXTS), *(locked if name == "locked" else 0 for name in EVENTS)]
+    words = [*(counts.get(name, 0) for name in CONTEXTS), *(events.get(name.replace("-", "_"), 0) for name in EVENTS)]
     return f"node {number} {parent} {function} 2 {' '.join(map(str, words))}\n"
 
 
-def text(vfs: int = 100, *, kinds: bool = True, stray: int = 3) -> str:
+def text(vfs: int = 100, *, kinds: bool = True, stray: int = 3, spots: str = "") -> str:
     """A section `empty` of 4, then two laps: 20 in main, `vfs` in vfs_read, 6 in a module, `stray` nobody knows where."""
     empty = f"lab-profile 1\nsection 0\nfunction 0 {MAIN:x}\n{node(1, 0, 0, task=4)}laps 1 4\nin 1 4\nend 0 nodes 1\n"
     functions = f"function 1 {VFS_READ:x}\nfunction 2 {MODULE:x}\nfunction 3 {STRAY:x}\nfunction 4 foreign\n"
-    nodes = node(1, 0, 0, task=20) + node(2, 1, 1, task=vfs, locked=1) + node(3, 2, 2, task=6, hardirq=8)
+    nodes = node(1, 0, 0, task=20) + node(2, 1, 1, task=vfs, locked=1, d1_misses=4, ll_misses=2)
+    nodes += node(3, 2, 2, task=6, hardirq=8)
     nodes += node(4, 1, 3, task=stray) + node(5, 0, 4, task=0, hardirq=1)
     work = 20 + vfs + 6 + stray
     laps = f"laps 2 {work // 2}\nin 1 20\nin 2 {vfs}\nin 3 6\nin 4 {stray + work % 2}\n" if kinds else ""
-    return f"{empty}section 1\n{functions}{nodes}{laps}end 1 nodes 5\n"
+    return f"{empty}section 1\n{functions}{nodes}{laps}{spots}end 1 nodes 5\n"
 
 
 def cost(vfs: int = 100, stray: int = 4) -> str:
@@ -56,10 +59,17 @@ def cost(vfs: int = 100, stray: int = 4) -> str:
     return f"lab-cost 1\n{empty}section 1\n" + f"lap {work} 0 0 0 0 0 0\n" * 2 + end(1, 2, 2 * work, 9)
 
 
-def side(vfs: int = 100, *, kinds: bool = True) -> Profiled:
+def spots(vfs: int = 100) -> str:
+    """What the operation executed by address: a third of vfs_read is inlined there."""
+    kernel = f"at {VFS_READ:x} {vfs - 30}\nat {VFS_READ + 4:x} 30\nat {MODULE:x} 6\n"
+    return f"at {MAIN:x} 15\n{kernel}at foreign 5\nat {STRAY:x} 4\n"
+
+
+def side(vfs: int = 100, *, kinds: bool = True, profiling: Profiling = PLAIN) -> Profiled:
     late = (Function(MODULE, MODULE + 64, "handler [mod]"),)
-    texts = Texts(STDOUT, cost(vfs), FUNCTIONS, late, frozenset())
-    return profiled(texts, parse_profile(text(vfs, kinds=kinds, stray=4)), {VFS_READ: "fs/read_write.c"}, read_layers())
+    texts = Texts(STDOUT, cost(vfs), FUNCTIONS, late, frozenset(), profiling)
+    profile = parse_profile(text(vfs, kinds=kinds, stray=4, spots=spots(vfs) if profiling.addresses else ""))
+    return profiled(texts, profile, {VFS_READ: "fs/read_write.c"}, read_layers())
 
 
 def row(verdict: Verdict = Verdict.MORE, metric: str = "read") -> Comparison:
@@ -108,6 +118,19 @@ def test_truncation_at_any_byte_is_a_problem_or_fewer_sections() -> None:
 )
 def test_what_makes_no_sense_is_a_problem(old: str, new: str) -> None:
     assert parse_profile(text(stray=4).replace(old, new)).problems
+
+
+def test_addresses_are_read_and_add_up() -> None:
+    assert parse_profile(text(stray=4, spots=spots())).sections[1].spots[VFS_READ + 4] == 30
+    assert parse_profile(text(stray=4)).sections[1].spots == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("foreign 5", "foreign 4"), ("at foreign 5\n", ""), ("foreign 5", "foreign 5 5"), ("at foreign", f"at {MAIN:x}")],
+)
+def test_addresses_that_make_no_sense_are_a_problem(old: str, new: str) -> None:
+    assert parse_profile(text(stray=4, spots=spots().replace(old, new))).problems
 
 
 def test_functions_that_add_up_pass_and_others_do_not() -> None:
@@ -194,6 +217,67 @@ def test_sides_alike_are_explained_by_nothing() -> None:
     assert next(iter(tables(found)))[2][-1] == ("all functions", "", "65.00", "65.00", "+0.000")
 
 
+def test_a_model_of_caches_adds_estimates_that_say_so() -> None:
+    caches = Caches(Cache(32, 8), Cache(32, 8), Cache(8192, 16))
+    found = explain(row(), side(), side(104, profiling=Profiling(caches)), read_layers(), asked=False)
+
+    vfs = found.functions[0]
+    assert vfs.stalls == (120.0, 120.0)  # 2 misses of D1 at 10 and one of LL at 100, a lap
+    title, columns, rows = next(iter(tables(found)))
+    assert "not measured" in title
+    assert "D1 32 KiB 8-way" in title
+    assert columns[-3:] == (">est. cycles base", ">est. cycles patched", ">est. delta")
+    assert rows[0] == ("vfs_read", "VFS", "50.00", "52.00", "+2.000", "170", "172", "+2.0")
+    assert rows[-1] == ("all functions", "", "65.00", "67.00", "+2.000", "185", "187", "+2.0")
+
+
+def test_without_a_model_nothing_is_estimated() -> None:
+    assert next(iter(tables(explain(row(), side(), side(104), read_layers(), asked=False))))[1][-1] == ">delta"
+
+
+@pytest.mark.parametrize(
+    ("caches", "said"),
+    [
+        (Caches(Cache(48, 12), Cache(32, 8), Cache(8192, 16)), ""),
+        (Caches(Cache(32, 8), Cache(48, 8), Cache(8192, 16)), "d1: 48 KiB in 8 ways"),
+        (Caches(Cache(32, 0), Cache(32, 8), Cache(8192, 16)), "i1: 32 KiB in 0 ways"),
+        (Caches(Cache(32, 8), Cache(32, 8), Cache(-1, 16)), "ll: -1 KiB"),
+        (Caches(Cache(30, 8), Cache(30, 8), Cache(8160, 16), line=60), "i1: 30 KiB in 8 ways of 60-byte lines"),
+    ],
+)
+def test_caches_that_cannot_be_are_named(caches: Caches, said: str) -> None:
+    assert caches.unfit.startswith(said)
+    assert bool(caches.unfit) is bool(said)
+
+
+def test_inlined_functions_are_told_apart_and_add_up() -> None:
+    chains = {VFS_READ: ("vfs_read",), VFS_READ + 4: ("fput", "fdput", "vfs_read"), MODULE: ("handler",)}
+    sides = [replace(side(vfs, profiling=Profiling(addresses=True)), inlined=chains) for vfs in (100, 104)]
+    found = explain(row(), *sides, read_layers(), asked=False)
+
+    assert sides[0].spots(["read"]) == [VFS_READ, VFS_READ + 4, MODULE, STRAY]
+    assert {(one.name, one.inside): (one.base, one.patched) for one in found.inlines} == {
+        ("vfs_read", "vfs_read"): (35.0, 37.0),
+        ("fput", "vfs_read"): (15.0, 15.0),
+        ("handler", "handler"): (3.0, 3.0),
+        ("user", "user"): (10.0, 10.0),
+        ("[unknown]", "[unknown]"): (2.0, 2.0),
+    }
+    assert sum(one.patched for one in found.inlines) == found.mean.patched
+    shown = next(rows for _, columns, rows in tables(found) if "inlined" in columns[0])
+    assert shown[0] == ("vfs_read", "", "35.00", "37.00", "+2.000")
+    assert ("fput", "vfs_read", "15.00", "15.00", "+0.000") in shown
+
+
+def test_what_is_not_listed_of_inlined_functions_is_one_line() -> None:
+    chains = {VFS_READ: ("a",)}
+    one = side(profiling=Profiling(addresses=True))
+    found = explain(row(), one, replace(one, inlined=chains), read_layers(), asked=False).inlines
+
+    assert [(inline.name, inline.delta) for inline in found][:2] == [("[unknown]", -35.0), ("a", 35.0)]
+    assert sum(inline.base for inline in found) == 65.0
+
+
 def test_a_section_that_did_not_come_is_an_error() -> None:
     with pytest.raises(LabError, match="no section `write`"):
         explain(row(metric="write"), side(), side(), read_layers(), asked=False)
@@ -215,7 +299,7 @@ def test_tables_are_for_few_rows_or_those_that_were_asked_for() -> None:
     assert len(shown([plain] * 3, everything=True)) == 3
 
 
-@pytest.mark.parametrize("ask", [Ask(row="read"), Ask(explain=True, kernel="bzImage")])
+@pytest.mark.parametrize("ask", [Ask(row="read"), Ask(caches=True), Ask(inlines=True), Ask(explain=True, kernel="bzImage")])
 def test_options_that_need_others_are_refused(ask: Ask) -> None:
     with pytest.raises(UsageError):
         check(ask)
@@ -239,6 +323,13 @@ def test_the_call_graph_is_callgrinds() -> None:
     assert "events: Instructions Beside Locked RepBytes\nsummary: 130 9 1 0\n" in said
     assert "fl=fs/read_write.c\nfn=vfs_read\n0 100 0 1 0\ncfi=module\ncfn=handler [mod]\ncalls=2 0\n0 6 8 0 0\n" in said
     assert "cfi=fs/read_write.c\ncfn=vfs_read\ncalls=2 0\n0 106 8 1 0\n" in said
+
+
+def test_with_a_model_of_caches_the_call_graph_counts_misses() -> None:
+    caches = Caches(Cache(32, 8), Cache(32, 8), Cache(8192, 16))
+    said = callgrind_text(call_graph(side(profiling=Profiling(caches)), "read", "p read"))
+
+    assert "events: Instructions Beside Locked RepBytes I1Misses D1Misses LLMisses\nsummary: 130 9 1 0 0 4 2\n" in said
 
 
 def test_the_flame_graph_is_xml_and_red_where_it_gained() -> None:

@@ -29,7 +29,13 @@ parts = [
   { name = "disk", value = 3200 },
 ]
 """
-READ = Published("read", "a read", "a paper", "ns", (Part("system call", 300, ("VFS",)), Part("bio", 100, ("block", "driver")), Part("disk", 3200)))
+READ = Published(
+    "read",
+    "a read",
+    "a paper",
+    "ns",
+    (Part("system call", 300, ("VFS",)), Part("bio", 100, ("block", "driver")), Part("disk", 3200)),
+)
 
 
 def test_tables_are_read(tmp_path: Path) -> None:
@@ -119,7 +125,7 @@ def test_shares_stand_beside_shares_and_hardware_has_none() -> None:
         ("all software", "400", "100.0%", "all layers", "1,000.0", "100.0%", "1,000.0", "100.0%"),
     ]
     assert "a paper" in title
-    assert "100.0 and 200.0 are of interrupts" in title
+    assert "100.0 and 200.0 of them of interrupts" in title
 
 
 def test_a_row_without_a_table_shows_none() -> None:

@@ -24,7 +24,7 @@ def test_the_committed_file_is_read() -> None:
     [
         (("cpus = 1", "cpsu = 1"), r"guest\.single\.cpsu: unknown key"),
         (("cpus = 1", 'cpus = "many"'), r"guest\.single\.cpus: .*valid integer.*got 'many'"),
-        (("[default]", "[defaults]"), r"defaults: unknown key \(top level allows: budget, default"),
+        (("[default]", "[defaults]"), r"defaults: unknown key \(top level allows: budget, caches, default"),
         (('mode = "exact"', 'mode = "exakt"'), r"guest\.single\.mode: .*'exact', 'counts'"),
         (("[default]", "[default"), "not TOML"),
     ],
@@ -36,6 +36,15 @@ def test_a_typo_names_file_key_and_what_is_allowed(change: tuple[str, str], comp
         parse_toml(text, Settings, "lab.toml")
 
     assert "lab.toml" in str(caught.value)
+
+
+def test_the_model_of_caches_is_checked(tmp_path: Path) -> None:
+    text = (ROOT / "lab.toml").read_text()
+    (tmp_path / "lab.toml").write_text(text.replace("d1 = { kib = 32, ways = 8 }", "d1 = { kib = 48, ways = 8 }"))
+
+    assert read_settings(ROOT / "lab.toml").caches.plain.unfit == ""
+    with pytest.raises(UsageError, match=r"caches: d1: 48 KiB in 8 ways of 64-byte lines is no power of two of sets"):
+        _ = read_settings(tmp_path / "lab.toml").caches.plain
 
 
 def test_an_unknown_guest_lists_the_known_and_the_closest() -> None:
