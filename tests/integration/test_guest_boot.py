@@ -20,7 +20,7 @@ from lab.guest import runtime
 from lab.guest.boot import Guest, booted
 from lab.model.machine import Image
 
-
+pytest_plugins = ["guestfixtures"]
 pytestmark = pytest.mark.usefixtures("fake_qemu")
 
 

@@ -18,7 +18,7 @@ from lab.guest.accel import NoSymbols
 from lab.guest.boot import BootPlan
 from lab.model.machine import Image
 
-
+pytest_plugins = ["guestfixtures"]
 pytestmark = pytest.mark.usefixtures("kept_guests")
 
 

@@ -21,6 +21,7 @@ from lab.guest.boot import booted
 from lab.guest.network import PLAIN, ROOTLESS, Way, address, private_network, tap_refusal
 from lab.model.machine import GuestSpec, Image, Nic, Nvme
 
+pytest_plugins = ["guestfixtures"]
 ROOT = Path(__file__).parents[2]
 PAIR = GuestSpec("pair", nics=(Nic(4), Nic(1)), hosts=2, mode="counts")
 REFUSED = ("sh", "-c", "echo no namespaces today; exit 1")

@@ -17,6 +17,7 @@ from lab.guest.accel import NoSymbols
 from lab.guest.launch import BootPlan, plans_of_hosts
 from lab.model.machine import GuestSpec, Image, Nic
 
+pytest_plugins = ["guestfixtures"]
 pytestmark = pytest.mark.usefixtures("kept_guests")
 
 PAIR = GuestSpec("pair", nics=(Nic(2),), hosts=2, mode="counts")
