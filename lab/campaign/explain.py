@@ -28,6 +28,7 @@ from lab.model.run import Job, JobResult
 from lab.model.wire import read_json
 from lab.report.callgrind import callgrind_text
 from lab.report.flame import flame_svg, folded_text
+from lab.report.published import bars_svg
 
 DWARF = "CONFIG_DEBUG_INFO_DWARF5=y"
 SLOWER = 3.0
@@ -182,6 +183,9 @@ def _draw(explanation: Explanation, places: Sequence[JobDir], sides: tuple[Profi
     base, patched = (typical_stacks(side, row, typical=explanation.typical) for side in sides)
     svg = flame_svg(title, base, patched, explanation.operations)
     (places[1].explain / f"{stem}.diff.svg").write_text(svg, encoding="utf-8")
+    if explanation.published:
+        bars = bars_svg(explanation, explanation.published)
+        (places[1].explain / f"{stem}.published.svg").write_text(bars, encoding="utf-8")
 
 
 def _text(path: Path) -> str:

@@ -23,7 +23,7 @@ from lab.kernel.symbols import functions_of, read_symbols
 from lab.measure.collect import Collected, collect, outcome
 from lab.measure.cost import PROFILE, cost_instrument
 from lab.measure.payload import missing_options
-from lab.measure.profiled import identity, late_symbols
+from lab.measure.profiled import ask_symbols, identity, late_symbols
 from lab.measure.suites import Logs
 from lab.model.machine import GuestSpec, Instrument
 from lab.model.outcome import Case, Finding, Outcome, Status
@@ -143,13 +143,15 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
         progress.status = run_in(guests[0].shell, job.payload, place, job.slow)
     elif job.payload:
         shells = [guest.shell for guest in guests]
+        if job.explain:
+            ask_symbols(shells[0], Deadline.after(QUIT_S))
         collected = collect(*shells, spec=job.payload, deadline=Deadline.after(job.payload.timeout_s * job.slow))
         place.payload_out.write_text(collected.stdout, encoding="utf-8")
         place.payload_err.write_text(collected.stderr, encoding="utf-8")
         progress.status = collected.status
         if job.explain:
-            place.kallsyms.write_text(late_symbols(guests[0].shell, Deadline.after(QUIT_S)), encoding="utf-8")
-            progress.checks += (check_symbols(job, guests[0].shell),)
+            place.kallsyms.write_text(late_symbols(shells[0], Deadline.after(QUIT_S)), encoding="utf-8")
+            progress.checks += (check_symbols(job, shells[0]),)
     progress.findings = tuple(finding for guest in guests for finding in guest.findings())
 
 

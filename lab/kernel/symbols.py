@@ -141,13 +141,15 @@ def parse_nm(text: str, label_bytes: int = LABEL_BYTES) -> tuple[Function, ...]:
 def parse_kallsyms(text: str) -> tuple[Function, ...]:
     """Functions that came at run time, modules' and BPF's: /proc/kallsyms as root reads it, names with `[module]` behind them.
 
-    Nothing says where one ends, so each reaches to the next.
+    Nothing says where one ends, so each reaches to the next. What lay at one place in turn has all its names.
     """
-    found = {}
+    found: dict[int, str] = {}
     for line in text.splitlines():
         words = line.split()
         if len(words) == 4 and words[1] in FUNCTION_TYPES and int(words[0], 16):
-            found[int(words[0], 16)] = f"{words[2]} {words[3]}"
+            first, name = int(words[0], 16), f"{words[2]} {words[3]}"
+            known = found.get(first, name)
+            found[first] = known if name in known.split(" or ") else f"{known} or {name}"
     starts = sorted(found)
     ends = [*starts[1:], 1 << 64][: len(starts)]
     return tuple(Function(first, min(end, first + (1 << 20)), found[first]) for first, end in zip(starts, ends, strict=True))

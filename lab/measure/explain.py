@@ -106,6 +106,8 @@ def _inlines(base: Mapping[Key, float], patched: Mapping[Key, float]) -> tuple[I
 
 
 def _listed(functions: Sequence[C]) -> list[C]:
-    different = sorted((one for one in functions if abs(one.delta) >= DIFFERS), key=lambda one: (-abs(one.delta), one.name))
-    alike = sorted((one for one in functions if abs(one.delta) < DIFFERS), key=lambda one: (-one.patched, one.name))
+    different = [one for one in functions if abs(one.delta) >= DIFFERS]
+    alike = [one for one in functions if abs(one.delta) < DIFFERS]
+    different.sort(key=lambda one: (-abs(one.delta), one.name))
+    alike.sort(key=lambda one: (-one.patched, one.name))
     return [*different[:MOST_DIFFERENT], *alike[:MOST_EXPENSIVE]]

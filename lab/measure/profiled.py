@@ -12,7 +12,7 @@ from lab.errors import LabError
 from lab.formats.ktap import parse_ktap
 from lab.formats.profile import CONTEXTS, EVENTS, MISSES, Kind, Node, Profile, Tree, parse_profile
 from lab.formats.samples import parse_samples
-from lab.measure.collect import EMPTY
+from lab.measure.collect import EMPTY, PLACE
 from lab.measure.cost import Section, parse_cost
 from lab.measure.layers import KERNEL_HALF, UNKNOWN, USER, Known, Layers, know, parse_functions
 from lab.model.outcome import Case, Status
@@ -20,7 +20,8 @@ from lab.model.ports import Shell
 from lab.model.profile import PLAIN, Function, Profiling
 
 CASE = "profile"
-LATE = "grep ']$' /proc/kallsyms"
+LATE = f"cat {PLACE}/symbols; grep ']$' /proc/kallsyms"
+"""What the payload told while it ran (payloads/include/symbols.h), and what is there still."""
 PENALTIES = {"i1-misses": 10, "d1-misses": 10, "ll-misses": 100}
 """Cycles of a miss beside the instruction's one: callgrind's Cycle Estimation (Valgrind's manual); one in LL missed before."""
 INTERRUPTS = ("hardirq", "tail")
@@ -28,8 +29,13 @@ Key = tuple[str, str]
 """A function's name and its layer, or the function it is inlined in."""
 
 
+def ask_symbols(shell: Shell, deadline: Deadline) -> None:
+    """Have the payload that runs next tell what is loaded while it measures. Raises what the shell raises."""
+    shell.run(f"mkdir -p {PLACE} && : >{PLACE}/symbols", deadline=deadline)
+
+
 def late_symbols(shell: Shell, deadline: Deadline) -> str:
-    """The lines of /proc/kallsyms for what came at run time: modules, BPF programs; none is no error."""
+    """The lines of /proc/kallsyms for what came at run time: modules, BPF programs, also those that left; none is no error."""
     return shell.run(LATE, deadline=deadline).stdout
 
 

@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from xml.sax.saxutils import escape
 
 from lab.model.profile import Explanation, FunctionCost
 from lab.model.published import Part, Published
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+ALONE = "(no such part)"
+WIDTH, LEFT, BAR, STEP = 900, 150, 44, 66
+COLOURS = ("#8fb8de", "#f2c57c", "#7fb685", "#c9a0dc", "#ef8a80", "#c7c0b0")
 
 
 def beside(one: Explanation, published: Published) -> list[Table]:
     """The published parts with the layers that do the same, each with its share of the software; then what has no counterpart."""
-    matched = {layer for part in published.parts for layer in part.layers}
+    rows = [_row(part, ", ".join(part.layers) or "(hardware)", one, published) for part in _parts(one, published)]
     every = tuple(dict.fromkeys(layer.name for layer in _all(one)))
-    rest = tuple(name for name in every if name not in matched)
-    rows = [_row(part, ", ".join(part.layers) or "(hardware)", one, published) for part in published.parts]
-    rows += [_row(Part("(no such part)", 0.0, rest), ", ".join(rest), one, published)] if rest else []
     rows += [_row(Part("all software", published.software, every), "all layers", one, published)]
     columns = ("published part", f">{published.unit}", ">share", "layers here", ">base", ">share", ">patched", ">share")
     return [(_title(one, published), columns, rows)]
+
+
+def bars_svg(one: Explanation, published: Published) -> str:
+    """The shares of `beside` as three bars, one above the other: theirs, ours of the base, ours of the patched kernel."""
+    parts = [part for part in _parts(one, published) if part.layers]
+    ours = [_sums([layer for layer in _all(one) if layer.name in part.layers]) for part in parts]
+    bars = [(f"published, {published.unit}", [part.value for part in parts])]
+    bars += [(f"{name}, insn", [both[at] for both in ours]) for at, name in enumerate(("base", "patched"))]
+    height = STEP * (len(bars) + 2)
+    drawn = "".join(box for number, (label, values) in enumerate(bars) for box in _bar(number, label, values))
+    legend = "".join(
+        f'<rect x="{LEFT + 120 * at}" y="{height - STEP + 8}" width="12" height="12" fill="{COLOURS[at % len(COLOURS)]}"/>'
+        f'<text x="{LEFT + 120 * at + 16}" y="{height - STEP + 18}">{escape(part.name)}</text>\n'
+        for at, part in enumerate(parts)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 10}" height="{height}" font-family="monospace" '
+        f'font-size="11">\n<rect width="100%" height="100%" fill="#ffffff"/>\n<text x="10" y="20" font-size="14">'
+        f"{escape(f'{one.payload} {one.metric}')} beside {escape(published.title)}</text>\n"
+        f'<text x="10" y="38" fill="#555555">shares of the software; {escape(published.source)}</text>\n{drawn}{legend}</svg>\n'
+    )
+
+
+def _bar(number: int, label: str, values: Sequence[float]) -> Iterator[str]:
+    x, y, whole = float(LEFT), STEP * (number + 1), sum(values) or 1.0
+    yield f'<text x="10" y="{y + BAR // 2 + 4}">{escape(label)}</text>\n'
+    for at, value in enumerate(values):
+        width = WIDTH * value / whole
+        yield f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{COLOURS[at % len(COLOURS)]}"/>'
+        yield f'<text x="{x + 3:.1f}" y="{y + BAR // 2 + 4}">{_share(value, whole) if width > BAR else ""}</text>\n'
+        x += width
+
+
+def _parts(one: Explanation, published: Published) -> list[Part]:
+    """The published ones, then one for the layers that none of them has."""
+    matched = {layer for part in published.parts for layer in part.layers}
+    rest = tuple(dict.fromkeys(layer.name for layer in _all(one) if layer.name not in matched))
+    return [*published.parts, *([Part(ALONE, 0.0, rest)] if rest else [])]
 
 
 def _title(one: Explanation, published: Published) -> str:

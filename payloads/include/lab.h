@@ -24,6 +24,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "symbols.h"
+
 /* nopl 0x4c4142<code>(%rax,%rax,1) */
 #define LAB_MARK(code) asm volatile(".byte 0x0f, 0x1f, 0x84, 0x00, " #code ", 0x42, 0x41, 0x4c" : : : "memory")
 
@@ -203,6 +205,7 @@ static inline int lab_measure(const char *name, lab_op op, void *context, int wa
 	for (int i = 0; i < warmup; i++)
 		failures += !op(context);
 	failures += lab_loop(op, context, laps, clock);
+	lab_tell_symbols();
 	lab_note("section %d %s laps %d", lab_section++, name, laps);
 	lab_note("%s: %d warm-up operations discarded, %d operations failed", name, warmup, failures);
 	for (int i = 0; i < laps; i++)

@@ -162,6 +162,12 @@ def test_late_symbols_reach_to_the_next() -> None:
     assert parse_kallsyms("") == ()
 
 
+def test_what_lay_at_one_place_in_turn_has_all_its_names() -> None:
+    said = "ffffffffa0000000 t one\t[bpf]\nffffffffa0000000 t two\t[bpf]\nffffffffa0000000 t one\t[bpf]\n"
+
+    assert [one.name for one in parse_kallsyms(said)] == ["one [bpf] or two [bpf]"]
+
+
 @pytest.mark.parametrize(
     ("name", "source", "layer"),
     [
@@ -252,10 +258,10 @@ def test_caches_that_cannot_be_are_named(caches: Caches, said: str) -> None:
 
 def test_inlined_functions_are_told_apart_and_add_up() -> None:
     chains = {VFS_READ: ("vfs_read",), VFS_READ + 4: ("fput", "fdput", "vfs_read"), MODULE: ("handler",)}
-    sides = [replace(side(vfs, profiling=Profiling(addresses=True)), inlined=chains) for vfs in (100, 104)]
-    found = explain(row(), *sides, read_layers(), asked=False)
+    base, patched = (replace(side(vfs, profiling=Profiling(addresses=True)), inlined=chains) for vfs in (100, 104))
+    found = explain(row(), base, patched, read_layers(), asked=False)
 
-    assert sides[0].spots(["read"]) == [VFS_READ, VFS_READ + 4, MODULE, STRAY]
+    assert base.spots(["read"]) == [VFS_READ, VFS_READ + 4, MODULE, STRAY]
     assert {(one.name, one.inside): (one.base, one.patched) for one in found.inlines} == {
         ("vfs_read", "vfs_read"): (35.0, 37.0),
         ("fput", "vfs_read"): (15.0, 15.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -13,9 +14,11 @@ from lab.measure.published import FILE, read_published
 from lab.model.profile import Explanation, FunctionCost, Happened
 from lab.model.published import Part, Published
 from lab.report.explained import tables
+from lab.report.published import bars_svg
 from lab.toml import read_toml
 
 PAYLOADS = Path(__file__).parents[2] / "payloads"
+SVG = "{http://www.w3.org/2000/svg}"
 LAYERS = ("VFS", "block", "driver", "IRQ", "mm")
 TABLE = """
 [[table]]
@@ -126,6 +129,14 @@ def test_shares_stand_beside_shares_and_hardware_has_none() -> None:
     ]
     assert "a paper" in title
     assert "100.0 and 200.0 of them of interrupts" in title
+
+
+def test_the_bars_are_xml_as_wide_as_the_shares() -> None:
+    drawn = ElementTree.fromstring(bars_svg(explanation(READ), READ))
+
+    widths = [float(box.get("width", "0")) for box in drawn.iter(f"{SVG}rect") if box.get("height") == "44"]
+    assert widths == [675, 225, 0, 450, 315, 135, 360, 315, 225]
+    assert [text.text for text in drawn.iter(f"{SVG}text") if text.text and text.text.endswith("%")][:2] == ["75.0%", "25.0%"]
 
 
 def test_a_row_without_a_table_shows_none() -> None:
