@@ -106,7 +106,7 @@ def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:
     """Boot them with a profile; the ledger's environment stays that of the judged boots."""
     env = dict(lab.ledger.env)
     if ask.inlines:
-        _check_debug_info(jobs)
+        check_debug_info(jobs)
     profiling = Profiling(lab.settings.caches.plain if ask.caches else None, ask.inlines)
     own = [_profiling(lab, job, profiling) for job in jobs]
     results = run_stage(lab, ask, own, "explain", "bench")
@@ -114,13 +114,13 @@ def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:
     return results
 
 
-def _check_debug_info(jobs: Sequence[Job]) -> None:
+def check_debug_info(jobs: Sequence[Job]) -> None:
     """Raise UsageError when a side's kernel cannot tell what is inlined."""
     bare = sorted({job.role for job in jobs if not has_debug_info(job.kernel.vmlinux)})
     if bare:
         raise UsageError(
-            f"--inlines needs debug information, which the kernel of {' and '.join(bare)} has none of",
-            hint=f"--set {DWARF} builds both with it: other bytes of debug information, the same code",
+            f"--inlines needs debug information, and there is none for the kernel of {' and '.join(bare)}",
+            hint=f"build it with {DWARF}: --set {DWARF} does",
         )
 
 

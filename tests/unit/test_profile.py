@@ -6,8 +6,9 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
+from lab_job import job_of
 
-from lab.campaign.explain import check
+from lab.campaign.explain import check, check_debug_info
 from lab.campaign.plan import Ask
 from lab.errors import LabError, UsageError
 from lab.formats.profile import CONTEXTS, EVENTS, Profile, parse_profile
@@ -309,6 +310,13 @@ def test_tables_are_for_few_rows_or_those_that_were_asked_for() -> None:
 def test_options_that_need_others_are_refused(ask: Ask) -> None:
     with pytest.raises(UsageError):
         check(ask)
+
+
+def test_a_kernel_without_debug_information_cannot_tell_inlined_functions_apart() -> None:
+    with pytest.raises(UsageError, match="none for the kernel of patched") as caught:
+        check_debug_info([job_of(cpus=1)])
+
+    assert "--set CONFIG_DEBUG_INFO_DWARF5=y" in str(caught.value)
 
 
 # --- other tools' formats -------------------------------------------------------------------------------------------------
