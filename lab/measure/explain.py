@@ -110,4 +110,4 @@ def _listed(functions: Sequence[C]) -> list[C]:
     alike = [one for one in functions if abs(one.delta) < DIFFERS]
     different.sort(key=lambda one: (-abs(one.delta), one.name))
     alike.sort(key=lambda one: (-one.patched, one.name))
-    return [*different[:MOST_DIFFERENT], *alike[:MOST_EXPENSIVE]]
+    return different[:MOST_DIFFERENT] + alike[:MOST_EXPENSIVE]
