@@ -117,7 +117,7 @@ def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str, verb: str = "
     `verb`: the words of the verb that makes such jobs; by default boot or bench.
     """
     again = again_line(ask, verb or ("boot" if jobs[0].payload is None else "bench"))
-    pool = Pool(lab.ledger.run, lab.cache, lab.emit, lambda result: lab.ledger.ran(result, again), width(lab.settings))
+    pool = Pool(lab.ledger.run, lab.cache, lab.emit, lambda result: lab.ledger.ran(result, again), width=width(lab.settings))
     lab.ledger.env["guest"] = _each(job.guest.name for job in jobs)
     lab.ledger.env["mode"] = _each(job.guest.mode for job in jobs)
     lab.ledger.env["image"] = _each(job.image.hash for job in jobs)

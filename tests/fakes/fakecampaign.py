@@ -109,7 +109,7 @@ def run_cases(directory: Path, cases: list[str], role: Role = "patched") -> list
         sys.stdout.flush()
 
     jobs = [fake_job(run, cache, case, number, role) for number, case in enumerate(cases, 1)]
-    return Pool(run, cache, silent, done, 2).run_all(jobs)
+    return Pool(run, cache, silent, done, width=2).run_all(jobs)
 
 
 if __name__ == "__main__":

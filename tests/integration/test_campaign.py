@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from fakecampaign import fake_job, run_cases
 from fakeguest import FAKES, use_fake_qemu
+from processes import named, wait_until_gone
 
 from lab.cache import Cache
 from lab.campaign.job import judge
@@ -138,19 +139,6 @@ def test_what_is_killed_is_a_miss_after_a_second_try(tmp_path: Path, victim: str
     assert lab.wait() == 0
 
 
-def named(tmp_path: Path) -> dict[int, str]:
-    """Process id and command line of what names the test's directory."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(tmp_path) in line:
-            found[int(process.name)] = line
-    return found
-
-
 def wait_for_machines(lab: subprocess.Popen[str], tmp_path: Path, count: int, job: str = "") -> None:
     """Until that many guests (of the job) run under their workers; the lab must live."""
     while lab.poll() is None:
@@ -159,15 +147,6 @@ def wait_for_machines(lab: subprocess.Popen[str], tmp_path: Path, count: int, jo
             return
         select.select([], [], [], 0.05)
     raise AssertionError(f"the lab under test ended with {lab.returncode}")
-
-
-def wait_until_gone(tmp_path: Path) -> None:
-    """The kernel kills what was bound to the dead; that takes a moment, but no action of anybody."""
-    for _ in range(400):
-        if not named(tmp_path):
-            return
-        select.select([], [], [], 0.05)
-    raise AssertionError(named(tmp_path))
 
 
 @pytest.mark.full
@@ -182,7 +161,7 @@ def test_boots_in_mixed_order_become_a_verdict(tmp_path: Path) -> None:
         script.write_text(script.read_text().replace("reads 4", f"reads {400 + boot % 4 + 20 * (role == 'patched')}"))
         jobs.append(replace(job, boot=boot, payload=replace(job.payload, metrics=(Metric("reads", "calls", "sample"),))))
 
-    results = Pool(run, cache, silent, lambda _: None, 2).run_all(jobs)
+    results = Pool(run, cache, silent, lambda _: None, width=2).run_all(jobs)
 
     base, patched = ([result for result in results if result.role == role] for role in ("baseline", "patched"))
     assert jobs[0].payload is not None

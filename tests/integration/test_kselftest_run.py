@@ -76,7 +76,7 @@ def suite(run: RunDir, *tests: str, role: Role = "patched", case: str = "good", 
 def ran(tmp_path: Path, *tests: str, role: Role = "patched", case: str = "good", factor: int = 1) -> tuple[Job, JobResult]:
     run = RunDir(tmp_path / "run")
     job = suite(run, *tests, role=role, case=case, factor=factor)
-    (result,) = Pool(run, Cache(run.path / "cache"), silent, lambda _: None, 1).run_all([job])
+    (result,) = Pool(run, Cache(run.path / "cache"), silent, lambda _: None, width=1).run_all([job])
     return job, result
 
 
