@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,21 @@ class JobFinished:
 
 Event = Note | StageStarted | StageLine | StageFinished | JobStarted | JobFinished
 Emit = Callable[[Event], None]
+
+
+def as_line(event: Event, **more: object) -> str:
+    """The event as one line of JSON, for a file or for another process to pass on; `more` stands in front."""
+    return json.dumps({**more, "event": type(event).__name__, **asdict(event)})
+
+
+def from_line(line: str) -> Event:
+    """What `as_line` wrote; anything else (a traceback, a warning of a library) as a Note."""
+    kinds = {kind.__name__: kind for kind in (Note, StageStarted, StageLine, StageFinished, JobStarted, JobFinished)}
+    try:
+        table = json.loads(line)
+        return kinds[table.pop("event")](**table)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Note(line)
 
 
 def silent(event: Event) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import UsageError
-from lab.events import Event
+from lab.events import Event, as_line
 from lab.model.run import Job, JobResult, Results
 from lab.model.wire import read_json, write_json
 
@@ -77,6 +76,28 @@ class JobDir:
 
 
 @dataclass(frozen=True)
+class BuildDir:
+    """One build of a matrix, which a process of its own makes."""
+
+    path: Path
+
+    @property
+    def request(self) -> Path:
+        """What is asked for."""
+        return self.path / "request.json"
+
+    @property
+    def result(self) -> Path:
+        """What came of it; its presence means that the process finished."""
+        return self.path / "result.json"
+
+    @property
+    def errors(self) -> Path:
+        """The process's stderr: a traceback if the lab has a bug."""
+        return self.path / "builder.err"
+
+
+@dataclass(frozen=True)
 class RunDir:
     """reports/<run-id>/."""
 
@@ -98,6 +119,15 @@ class RunDir:
         return self.path / "junit.xml"
 
     @property
+    def plan(self) -> Path:
+        """What a matrix comes to; a run that has one can be continued."""
+        return self.path / "plan.json"
+
+    def build(self, step: str) -> BuildDir:
+        """The directory of one build of a matrix."""
+        return BuildDir(self.path / "builds" / step)
+
+    @property
     def summary(self) -> Path:
         """The Markdown summary."""
         return self.path / "summary.md"
@@ -113,6 +143,10 @@ class RunDir:
         write_json(place.job, job)
         return place
 
+    def finished(self) -> list[JobDir]:
+        """Directories of jobs that have a result."""
+        return [place for place in self.jobs() if place.result.is_file()]
+
     def jobs(self) -> list[JobDir]:
         """Every job's directory, in name order."""
         return [JobDir(path) for path in sorted((self.path / "jobs").glob("*")) if (path / "job.json").is_file()]
@@ -125,7 +159,7 @@ class RunDir:
 
     def record(self, event: Event) -> None:
         """Append an event to events.jsonl: one write per line, so a killed run leaves whole lines."""
-        line = json.dumps({"at": round(time.time(), 3), "event": type(event).__name__, **asdict(event)})
+        line = as_line(event, at=round(time.time(), 3))
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
@@ -147,12 +181,17 @@ def publish(run: RunDir, results: Results) -> None:
     aside.replace(run.path.parent / "latest")
 
 
+def runs(reports: Path) -> list[RunDir]:
+    """Every run there is, the newest first."""
+    return [RunDir(path) for path in sorted(reports.glob("2*"), reverse=True) if (path / "jobs").is_dir()]
+
+
 def find_run(reports: Path, name: str) -> RunDir:
     """The run with that id, path or `latest`. Raises UsageError listing the newest."""
     for path in (reports / name, Path(name)):
         if path.is_dir() and (path / "jobs").is_dir():
             return RunDir(path.resolve())
-    newest = sorted((p.name for p in reports.glob("2*")), reverse=True)[:5]
+    newest = [run.id for run in runs(reports)[:5]]
     raise UsageError(f"no run named {name!r} (newest: {', '.join(newest) or 'none yet'})", hint="./inv bench makes one")
 
 
