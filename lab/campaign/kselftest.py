@@ -42,15 +42,29 @@ def kselftest_verb(lab: Lab, ask: Ask, target: str, timeout: str = "") -> tuple[
     baseline = lab.build(ask, base)
     kernels = ((base, baseline), (patched, lab.build(ask, patched, baseline)))
     built = [_selftests(lab, ask, side, kernel, wants) for side, kernel in kernels]
+    sides = sides_of(lab, ask, kernels, built, wants, name=payload_name(lab, "kselftest"), limit=limit)
+    return judged(lab, ask, sides, f"kselftest {target}" + (f" --timeout {timeout}" if timeout else ""))
+
+
+def sides_of(
+    lab: Lab,
+    ask: Ask,
+    kernels: Sequence[tuple[Side, Build]],
+    built: Sequence[Selftests],
+    wants: Sequence[Want],
+    *,
+    name: str,
+    limit: int = 0,
+) -> list[Sided]:
+    """What runs on each side; new tests on the baseline's kernel too. Raises UsageError for tests that neither tree has."""
     check_known(wants, built)
     sides = [
-        Sided(side, kernel, _payload(lab, ask, tests, side, limit), tests.tests)
+        Sided(side, kernel, replace(_payload(lab, ask, tests, side, limit), name=name), tests.tests)
         for (side, kernel), tests in zip(kernels, built, strict=True)
     ]
-    sides += borrowed(sides, built)
     for note in lacking(built[-1], kernels[-1][1].config, wants):
         lab.emit(Note(note))
-    return judged(lab, ask, sides, f"kselftest {target}" + (f" --timeout {timeout}" if timeout else ""))
+    return [*sides, *borrowed(sides, built)]
 
 
 def borrowed(sides: Sequence[Sided], built: Sequence[Selftests]) -> list[Sided]:
@@ -147,7 +161,7 @@ def _payload(lab: Lab, ask: Ask, tests: Selftests, side: Side, limit: int) -> Pa
     )
     seconds = sum(each or ENDLESS_S for each in given) * (EMULATED if lab.accel(ask).name == "tcg" else 1)
     return PayloadSpec(
-        name=payload_name(lab, "kselftest"),
+        name="kselftest",
         summary=f"self-tests of {side.label}",
         directory=tests.directory,
         hash=tests.key,

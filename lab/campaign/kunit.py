@@ -33,12 +33,20 @@ def kunit_verb(lab: Lab, ask: Ask, suite: str = "") -> tuple[CaseRow, ...]:
     """The tree's KUnit suites, which run at boot; what passed on the baseline must pass on the patched kernel."""
     if ask.kernel:
         raise UsageError("kunit compares two sides, and --kernel is one", hint="--series or --git")
-    ask = with_guest(lab, _with_suites(ask, suite), GUEST)
-    base, patched = _sides(lab, ask)
+    ask = with_guest(lab, with_suites(ask, suite), GUEST)
+    base, patched = kunit_sides(lab, ask)
     lab.announce(ask)
     baseline = lab.build(ask, base)
-    payload = PayloadSpec(
-        name=payload_name(lab, "kunit"),
+    payload = kunit_payload(lab, payload_name(lab, "kunit"))
+    kernels = ((base, baseline), (patched, lab.build(ask, patched, baseline)))
+    sides = [Sided(side, kernel, payload) for side, kernel in kernels]
+    return judged(lab, ask, sides, "kunit" + (f" --suite '{suite}'" if suite else ""))
+
+
+def kunit_payload(lab: Lab, name: str) -> PayloadSpec:
+    """What runs in a guest whose kernel ran its suites at boot: it prints them again."""
+    return PayloadSpec(
+        name=name,
         summary="KUnit suites",
         directory=lab.cache.get_or_make("payload", digest("kunit", RUNNER), _write_runner),
         hash=digest("kunit", RUNNER),
@@ -48,24 +56,22 @@ def kunit_verb(lab: Lab, ask: Ask, suite: str = "") -> tuple[CaseRow, ...]:
         options=("CONFIG_KUNIT=y", "CONFIG_KUNIT_DEBUGFS=y"),
         instrument=False,
     )
-    kernels = ((base, baseline), (patched, lab.build(ask, patched, baseline)))
-    sides = [Sided(side, kernel, payload) for side, kernel in kernels]
-    return judged(lab, ask, sides, "kunit" + (f" --suite '{suite}'" if suite else ""))
 
 
 def kunit_lines(lab: Lab, ask: Ask, suite: str = "") -> Iterator[str]:
     """What kunit does, ready to paste."""
-    ask = with_guest(lab, _with_suites(ask, suite), GUEST)
+    ask = with_guest(lab, with_suites(ask, suite), GUEST)
     yield from build_lines(lab, ask)
     yield from boot_lines(lab, with_log(ask))
 
 
-def _with_suites(ask: Ask, suite: str) -> Ask:
+def with_suites(ask: Ask, suite: str) -> Ask:
+    """The ask for a guest that runs the suites of the glob at boot."""
     words = f"{ask.append} {ENABLE}" + (f" kunit.filter_glob={suite}" if suite else "")
     return replace(ask, kconfig=ask.kconfig or KCONFIG, append=words.strip())
 
 
-def _sides(lab: Lab, ask: Ask) -> tuple[Side, Side]:
+def kunit_sides(lab: Lab, ask: Ask) -> tuple[Side, Side]:
     """Baseline and patched, the latter with the suites the series adds."""
     base, patched = lab.sides(ask)
     series = patched.series[-1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lab.campaign.rundir import RunDir
 from lab.campaign.settings import Budget
 from lab.model.change import Build, Kconfig, Series
 from lab.model.machine import Accel, GuestSpec, Image
+from lab.model.matrix import Kernel, file_name
 from lab.model.run import Job, KernelFiles, PayloadSpec, Role
 
 
@@ -129,3 +130,11 @@ class Bench:
             slow=slow,
             explain=explain,
         )
+
+
+def named(job: Job, kernel: Kernel, only: str = "") -> Job:
+    """The job under a name that says all that it depends on: cells that have the same one share the boot."""
+    payload = job.payload.name if job.payload else "boot"
+    words = [payload, kernel.id, job.guest.name, *([f"for-{only}"] if only else []), job.role, f"r{job.boot:02d}"]
+    name = file_name(".".join(words))
+    return replace(job, id=name, directory=job.directory.with_name(name))

@@ -53,6 +53,11 @@ class Seen:
         """Whether boots of the side have different results."""
         return len({status for status in self.statuses if status is not Status.MISS}) > 1
 
+    def rate(self, side: str) -> str:
+        """How often it passed, in words."""
+        passed = sum(status is Status.PASS for status in self.statuses)
+        return f"passed in {passed} of {len(self.statuses) + self.missing} boots of the {side}"
+
     @property
     def flaky(self) -> bool:
         """Whether boots of the side disagree, or one of them did not come to a result that another has."""
@@ -158,5 +163,8 @@ def _note(base: Seen, patched: Seen, verdict: CaseVerdict) -> str:
         return f"was: {base.detail}"
     if verdict is CaseVerdict.FLAKY and not (base.disagree or patched.disagree):
         return "only in some boots"
+    if verdict is CaseVerdict.FLAKY:
+        rates = [seen.rate(side) for side, seen in (("baseline", base), ("patched side", patched)) if seen.disagree]
+        return "; ".join(filter(None, (*rates, patched.detail or base.detail)))
     gone = "the patched side does not give it" if base.state is not None and patched.state is None else ""
     return gone or patched.detail or (f"baseline: {base.detail}" if base.detail else "")
