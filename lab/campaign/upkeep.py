@@ -1,4 +1,4 @@
-"""The verbs about the lab itself: lint, test, clean, du."""
+"""The verbs about the lab itself: lint, test, clean, du, cache."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from lab.cache import Entry, size_of
+from lab.campaign.rundir import find_run
 from lab.campaign.session import Lab, TableRows
 from lab.errors import UsageError
 from lab.events import Note
+from lab.kernel.carry import export_builds, import_builds
 from lab.proc import Argv, interactive
 
 LINTERS: tuple[Argv, ...] = (
@@ -58,6 +60,23 @@ def clean_verb(lab: Lab, *, everything: bool) -> None:
     if everything:
         freed += lab.cache.remove_slots()
     lab.emit(Note(f"removed {len(gone)} things, {freed / 1e9:.1f} GB; reports/ is yours to delete"))
+
+
+def cache_verb(lab: Lab, action: str, file: str, run: str, builds: str) -> None:
+    """Carry Builds: `export` those of a run, or named ones, into a tar; `import` puts them into this machine's cache."""
+    path = Path(file).expanduser()
+    if action == "import":
+        new, had = import_builds(lab.cache, path)
+        lab.emit(Note(f"{path}: {len(new)} Builds are new here, {len(had)} were there"))
+    elif action == "export":
+        named = builds.replace(",", " ").split()
+        keys = named or sorted({one.key for one in find_run(lab.reports, run).read_results().builds if one.key})
+        if not keys:
+            raise UsageError(f"run {run} built nothing", hint="--builds KEY,... names them; ./inv build makes one")
+        size = export_builds(lab.cache, keys, path)
+        lab.emit(Note(f"{path}: {len(keys)} Builds, {size / 1e9:.2f} GB"))
+    else:
+        raise UsageError(f"cache takes export or import, got {action!r}", hint="./inv cache export builds.tar")
 
 
 def du_tables(lab: Lab) -> tuple[TableRows, ...]:

@@ -57,7 +57,7 @@ def build(tree: Tree, kconfig: Kconfig, *, cache: Cache, emit: Emit, cc: str = "
     begun, what = time.monotonic(), f"{kconfig.name} {tree.id[:12]}"
     emit(StageStarted("build", what))
     tools = toolchain(cc)
-    memo = digest(RECIPE, tree.id, repr(sorted(requested(kconfig).wanted.items())), requested(kconfig).base, cc, *tools)
+    memo = _memo(tree, kconfig, cc, tools)
     if known := _recall(cache, memo, tree):
         emit(StageFinished("build", what, time.monotonic() - begun, "unchanged: found in the cache, no make run"))
         return known
@@ -66,6 +66,11 @@ def build(tree: Tree, kconfig: Kconfig, *, cache: Cache, emit: Emit, cc: str = "
     detail = f"{made.objects} objects, {len(made.warnings)} warnings" if not made.reused else "found in the cache, no make run"
     emit(StageFinished("build", what, time.monotonic() - begun, detail))
     return made
+
+
+def known_build(tree: Tree, kconfig: Kconfig, *, cache: Cache, cc: str = "gcc") -> Build | None:
+    """The kernel of a tree and a kconfig if the cache has it. Raises HostError."""
+    return _recall(cache, _memo(tree, kconfig, cc, toolchain(cc)), tree)
 
 
 def toolchain(cc: str) -> tuple[str, ...]:
@@ -113,7 +118,7 @@ def _make(slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], m
     verify(kconfig, resolved, tree.repository, tree.commit)
     key = digest(RECIPE, tree.id, text, cc_flags(), *tools)
     if cache_hit := slot.cache.find("build", key):
-        _remember(slot.cache, memo, key)
+        remember(slot.cache, memo, key)
         return _load(cache_hit, tree)
     slot.set_config(text)
     known = slot.known_warnings()
@@ -135,7 +140,7 @@ def _make(slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], m
         seconds=round(time.monotonic() - begun, 1),
     )
     directory = slot.cache.get_or_make("build", key, lambda aside: _collect(slot, made, aside))
-    _remember(slot.cache, memo, key)
+    remember(slot.cache, memo, key)
     return replace(_load(directory, tree), reused=False)
 
 
@@ -205,7 +210,13 @@ def _collect(slot: Slot, made: Build, directory: Path) -> None:
     write_json(directory / "build.json", made)
 
 
-def _remember(cache: Cache, memo: str, key: str) -> None:
+def _memo(tree: Tree, kconfig: Kconfig, cc: str, tools: tuple[str, ...]) -> str:
+    fragment = requested(kconfig)
+    return digest(RECIPE, tree.id, repr(sorted(fragment.wanted.items())), fragment.base, cc, *tools)
+
+
+def remember(cache: Cache, memo: str, key: str) -> None:
+    """Note which Build a memo (tree, options, toolchain) came to, which spares the resolving of a .config."""
     entry = cache.get_or_make("memo", memo, lambda directory: None)
     aside = entry / ".build.aside"
     aside.write_text(key, encoding="utf-8")
@@ -216,7 +227,8 @@ def _recall(cache: Cache, memo: str, tree: Tree) -> Build | None:
     with suppress(FileNotFoundError):
         key = (cache.root / "memo" / memo / "build").read_text(encoding="utf-8")
         if (directory := cache.find("build", key)) and cache.find("memo", memo):
-            return _load(directory, tree)
+            known = _load(directory, tree)
+            return known if known.tree == tree.id else None  # memos come with archives, too
     return None
 
 
