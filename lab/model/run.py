@@ -8,6 +8,7 @@ from typing import Literal
 
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
+from lab.model.matrix import CellResult, LeftOut
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
 from lab.model.profile import PLAIN, Explanation, Profiling
 from lab.model.published import Published
@@ -225,4 +226,8 @@ class Results:
     """The kernel's own tests on both sides."""
     explanations: tuple[Explanation, ...] = ()
     """Where the instructions of rows are executed, with --explain."""
+    cells: tuple[CellResult, ...] = ()
+    """Of a matrix: what became of each of its cells."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Of a matrix: combinations that were not run, and why."""
     schema: int = SCHEMA

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from lab.model.judgement import Comparison, Verdict, fails
+from lab.model.matrix import CellResult
 from lab.model.outcome import Case, Finding, Status
 from lab.model.run import BuildRecord, JobResult, Results
 from lab.model.suite import CaseRow, CaseVerdict, held
@@ -25,17 +26,19 @@ NOT_XML = re.compile("[^\t\n\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufdcf\ufde0-
 
 
 def junit_text(results: Results) -> str:
-    """The run as JUnit XML: a suite per payload x kconfig x guest, and the suites boot, build and lab."""
+    """The run as JUnit XML: a suite per payload x kconfig x guest (of a matrix: per cell), and the suites boot, build and lab."""
     suites: dict[str, list[TestCase]] = defaultdict(list)
     for finding in results.findings:
         suites["build"].append(_broken("build", f"{finding.kind} {finding.fingerprint}", Status.FAIL, "", (finding,)))
     for build in results.builds:
         suites["build"].append(_build(build))
-    for job in results.jobs:
+    for cell in results.cells:
+        suites[cell.id] += _cell(cell, results)
+    for job in results.jobs if not results.cells else ():
         suites[_suite(job.payload, job.kconfig, job.guest)] += _job(job)
-    for row in results.comparisons:
+    for row in results.comparisons if not results.cells else ():
         suites[_suite(row.payload, row.kconfig, row.guest)].append(_comparison(row, results))
-    for test in results.tests:
+    for test in results.tests if not results.cells else ():
         suites[_suite(test.suite, test.kconfig, test.guest)].append(_compared(test, results))
     suites["lab"].append(_run(results))
     properties = _properties(results)
@@ -48,6 +51,31 @@ def junit_text(results: Results) -> str:
 
 def _suite(payload: str, kconfig: str, guest: str) -> str:
     return f"{payload or 'boot'}.{kconfig}.{guest}"
+
+
+def _cell(cell: CellResult, results: Results) -> list[TestCase]:
+    """Everything of a cell under its own name, boots that it shares with others too; first of all how it ended."""
+    mine = (cell.payload, cell.kconfig, cell.guest, cell.a, cell.b)
+    cases = [_ended(cell)]
+    for job in results.jobs:
+        cases += _job(job) if job.id in cell.jobs else []
+    rows = [row for row in results.comparisons if (row.payload, row.kconfig, row.guest, row.a, row.b) == mine]
+    tests = [test for test in results.tests if (test.suite, test.kconfig, test.guest, test.a, test.b) == mine]
+    cases += [*(_comparison(row, results) for row in rows), *(_compared(test, results) for test in tests)]
+    for case in cases:
+        case.classname = _clean(cell.id)
+    return cases
+
+
+def _ended(cell: CellResult) -> TestCase:
+    said = " ".join(filter(None, (str(cell.status), cell.verdict)))
+    if cell.status is Status.PASS:
+        return _case(cell.id, "cell", stdout=said)
+    if cell.status is Status.SKIP:
+        skipped = _case(cell.id, "cell")
+        skipped.add_skipped_info(_title(cell.message, "skipped, no reason given"), _clean(cell.message))
+        return skipped
+    return _broken(cell.id, "cell", cell.status, cell.message or said, ())
 
 
 def _build(build: BuildRecord) -> TestCase:

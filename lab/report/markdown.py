@@ -9,9 +9,10 @@ from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Status
 from lab.model.run import Results
 from lab.report import suites, words
+from lab.report.grid import grid_lines, told_lines
 from lab.report.words import Block
 
-COLUMNS = 75
+COLUMNS, GRID_COLUMNS = 75, 100
 COSTS = (Verdict.MORE, Verdict.REGRESSED)
 MEANING = {
     "exact": "Numbers are executed guest instructions, net of the clock reads around them. They are not time: MORE and FEWER "
@@ -23,7 +24,7 @@ MEANING = {
 
 def cover_text(results: Results) -> str:
     """What was measured, on what, row by row with the costs first, and how to do it again."""
-    parts = [_wrap(words.sentence(results)), _facts(results)]
+    parts = [_wrap(words.sentence(results)), _grid(results), _facts(results)]
     for block in words.blocks(results):
         parts += [_heading(results, block), _table(block), _notes(block)]
     for tests in suites.tables(results):
@@ -35,6 +36,13 @@ def cover_text(results: Results) -> str:
         parts.append(failures)
     parts.append(_again(results))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _grid(results: Results) -> str:
+    """The cells of a matrix as a block of text, with what is to be said of single ones below it."""
+    drawn = "\n".join(f"    {words.printable(line)}".rstrip() for line in grid_lines(results.cells, GRID_COLUMNS))
+    told = "\n".join(_wrap(f"- {_plain(line)}", "  ") for line in told_lines(results.cells, results.left_out))
+    return f"### Matrix\n\n{drawn}\n\n{told}".rstrip() if results.cells else ""
 
 
 def _facts(results: Results) -> str:

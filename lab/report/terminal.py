@@ -23,6 +23,7 @@ from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status
 from lab.model.run import BuildRecord, JobResult, Results
 from lab.report import explained, suites, words
+from lab.report.grid import grid_lines, told_lines
 from lab.report.progress import JobState, Line, Progress, Stage
 from lab.report.words import Block, duration, printable
 
@@ -112,6 +113,8 @@ class Terminal:
                 self._say_all([f"{words.side(build)}: {build.status}", *words.finding_lines(finding)], "bold red")
         for alike in words.alike(results):
             self._print_failures(alike)
+        self._say_all(["", *grid_lines(results.cells, self._out.width)] if results.cells else [], "")
+        self._say_all(["", *told_lines(results.cells, results.left_out)] if results.cells else [], "")
         if results.stages:
             stages = ", ".join(f"{stage.name} {duration(stage.seconds)}" for stage in results.stages)
             self._say(f"time: {stages}; {duration(results.seconds)} in all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,13 @@ LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, V
 MODES: dict[RowKind, str] = {"exact": "exact", "count": "counts", "sample": "wall", "info": "info"}
 
 INTERRUPTED = 130
+
+SYMBOLS = {
+    "PASS": ".", "FAIL": "X", "SKIP": "s", "ERROR": "E", "MISS": "?",
+    "EQUAL": "=", "MORE": "+", "FEWER": "-", "WOBBLE": "~", "UNCHANGED": "=", "IMPROVED": "-", "INCONCLUSIVE": "i",
+    "NEW": ".", "FIXED": ".", "FAILS": "f", "FLAKY": "~", "SKIPPED": "s",
+}  # fmt: skip
+"""One character for a cell of a grid."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,12 @@ class Block:
 
 
 def blocks(results: Results) -> list[Block]:
-    """The comparisons, table by table, in the order in which they were judged."""
+    """The comparisons, table by table, in the order in which they were judged; of a matrix those of cells that did not pass."""
+    passed = {(cell.payload, cell.kconfig, cell.guest, cell.a, cell.b) for cell in results.cells if cell.status is Status.PASS}
     found: dict[tuple[str, str, str, str, str], list[Comparison]] = {}
     for row in results.comparisons:
+        if (row.payload, row.kconfig, row.guest, row.a, row.b) in passed:
+            continue
         found.setdefault((row.payload, row.kconfig, row.guest, row.a, row.b), []).append(row)
     return [Block(*key, rows=tuple(rows)) for key, rows in found.items()]
 
@@ -154,7 +165,8 @@ def finding_lines(finding: Finding) -> list[str]:
 
 def sentence(results: Results) -> str:
     """The run in one sentence, its status first."""
-    return f"{results.status}: {_sentence(results)}" + (f" (exit {results.exit})" if results.exit else "")
+    said = _matrix(results) if results.cells and results.exit != INTERRUPTED else _sentence(results)
+    return f"{results.status}: {said}" + (f" (exit {results.exit})" if results.exit else "")
 
 
 def _sentence(results: Results) -> str:
@@ -170,6 +182,15 @@ def _sentence(results: Results) -> str:
         why = (lost[0].message.splitlines() or [lost[0].status])[0]
         return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {why}"
     return _judged(results)
+
+
+def _matrix(results: Results) -> str:
+    bad = [cell for cell in results.cells if cell.status not in (Status.PASS, Status.SKIP)]
+    counts = Counter(str(cell.status) for cell in results.cells)
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    first = f"; the first: {bad[0].id}: {bad[0].message or bad[0].verdict}" if bad else ""
+    left = f"; {_counted(len(results.left_out), 'combination')} left out" if results.left_out else ""
+    return f"of {_counted(len(results.cells), 'cell')} {said}{first}{left}"
 
 
 def _judged(results: Results) -> str:
