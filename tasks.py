@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    from lab.cli import BENCH, GUEST, KERNEL, PATCHES, SUITE, Session, verb
+    from lab.cli import BENCH, GUEST, KERNEL, MATRIX, PATCHES, SUITE, Session, verb
 except ImportError as error:
     raise SystemExit(f"{error}: run ./inv, which installs what the lab needs") from error
 
@@ -146,6 +146,21 @@ def bench(session: Session, ask: Ask) -> None:
     session.do(ask, explained(bench_verb), bench_lines)
 
 
+@verb(*MATRIX, host=True)
+def matrix(session: Session, ask: Ask, *, name: str = "default", shard: str = "", emit: str = "", fresh: bool = False) -> None:
+    """Series x upto x kconfig x guest x payload of [matrix.NAME]; goes on where it was; --emit github|gitlab for a CI."""
+    from lab.campaign.matrix import emit_text, matrix_lines, matrix_verb
+
+    if emit:
+        session.say([emit_text(session.lab, ask, name, emit)])
+    else:
+        session.do(
+            ask,
+            lambda lab, a: matrix_verb(lab, a, name, shard, fresh=fresh),
+            lambda lab, a: matrix_lines(lab, a, name, shard),
+        )
+
+
 @verb(*BENCH, host=True)
 def compare(session: Session, ask: Ask, a: str, b: str) -> None:
     """Two runs, or two kernels (bzImage or O=DIR); refuses unlike environments."""
@@ -239,6 +254,14 @@ def du(session: Session, ask: Ask) -> None:
     from lab.campaign.upkeep import du_tables
 
     session.terminal.print_tables(du_tables(session.lab))
+
+
+@verb()
+def cache(session: Session, ask: Ask, action: str, file: str, *, run: str = "latest", builds: str = "") -> None:
+    """Carry Builds between machines: `cache export FILE` (of --run, or --builds KEY,...), `cache import FILE`."""
+    from lab.campaign.upkeep import cache_verb
+
+    cache_verb(session.lab, action, file, run, builds)
 
 
 @verb(host=True)

@@ -67,6 +67,7 @@ KERNEL = (*PATCHES, "kconfig", "kernel", "set", "cc")
 GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "share", "accel")
 BENCH = (*GUEST, "payload", "any", "strict", "explain", "row", "caches", "inlines")
 SUITE = (*GUEST, "strict")
+MATRIX = ("series", "upto", "kconfig", "guest", "payload", "cc", "accel", "any", "strict", "dry_run")
 
 
 class Session:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.campaign.bench import in_blocks, jobs_of, payload_names, run_stage
+from lab.campaign.cellwork import judged_again
 from lab.campaign.explain import check, explained, explained_runs
 from lab.campaign.job import judge
 from lab.campaign.ledger import write_faces
@@ -34,6 +35,8 @@ def rejudged(run: RunDir) -> Results:
     old = run.read_results()
     jobs = {place.path.name.removesuffix(".again"): read_json(place.job, Job) for place in run.jobs() if place.boot.is_file()}
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
+    if old.cells:
+        return _rejudged_cells(old, results, {job.payload.name: job.payload for job in jobs.values() if job.payload})
     rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
     status = worst([*(item.status for item in old.builds), *(job.status for job in results)])
     tests = retested(results, old.tests)
@@ -43,6 +46,29 @@ def rejudged(run: RunDir) -> Results:
         status = suite_status(tests, strict=old.strict)
     code = {Status.PASS: 0, Status.FAIL: 1}.get(status, 3)
     return replace(old, jobs=results, comparisons=rows, tests=tests, status=status, exit=code)
+
+
+def _rejudged_cells(old: Results, jobs: tuple[JobResult, ...], payloads: dict[str, PayloadSpec]) -> Results:
+    told = [judged_again(cell, jobs, payloads.get(cell.payload), any_more=old.any_more, strict=old.strict) for cell in old.cells]
+    cells = tuple(cell for cell, _ in told)
+    status = worst([cell.status for cell in cells if cell.status is not Status.SKIP])
+    return replace(
+        old,
+        jobs=jobs,
+        cells=cells,
+        comparisons=tuple(row for _, rows in told for row in rows.comparisons),
+        tests=tuple(row for _, rows in told for row in rows.tests),
+        status=status,
+        exit={Status.PASS: 0, Status.FAIL: 1}.get(status, 3),
+    )
+
+
+def _one_pair(run: RunDir) -> Results:
+    """The results of a run that compares two sides. Raises UsageError for a matrix."""
+    results = run.read_results()
+    if results.cells:
+        raise UsageError(f"run {run.id} is a matrix, which has many sides", hint="./inv matrix --fresh runs it again")
+    return results
 
 
 def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -81,7 +107,7 @@ def recheck(lab: Lab, name: str) -> tuple[RunDir, Results]:
 def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
     """Boot the builds of a run again, with the same guests and payloads, and judge as before."""
     run = find_run(lab.reports, name)
-    old = run.read_results()
+    old = _one_pair(run)
     lab.ledger.any, lab.ledger.strict, lab.ledger.source, lab.ledger.env = ask.any, ask.strict, old.source, dict(old.env)
     lab.announce(ask)
     lab.ledger.builds += old.builds
@@ -138,7 +164,7 @@ def _is_kernel(name: str) -> bool:
 
 def _measured(run: RunDir) -> list[JobResult]:
     """The passed jobs of a run's patched side."""
-    jobs = run.read_results().jobs
+    jobs = _one_pair(run).jobs
     return [job for job in jobs if job.payload and job.role == "patched" and job.status is Status.PASS and not job.explain]
 
 

@@ -16,6 +16,7 @@ from lab.events import Event, StageFinished, StageLine, StageStarted
 from lab.model.change import Build
 from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
+from lab.model.matrix import CellResult, LeftOut
 from lab.model.outcome import Finding, Milestone, Status
 from lab.model.profile import Explanation
 from lab.model.run import BuildRecord, JobResult, Results
@@ -42,6 +43,8 @@ class Ledger:
         self.tests: list[CaseRow] = []
         self.explanations: list[Explanation] = []
         self.findings: list[Finding] = []
+        self.cells: list[CellResult] = []
+        self.left_out: tuple[LeftOut, ...] = ()
         self.stages: dict[str, float] = {}
         self.any = False
         self.strict = False
@@ -107,6 +110,8 @@ class Ledger:
         return any(status not in (Status.PASS, Status.SKIP) for status in self._seen())
 
     def _seen(self) -> list[Status]:
+        if self.cells:
+            return [cell.status for cell in self.cells]
         return [*(build.status for build in self.builds), *(job.status for job in self.jobs)]
 
     def close(self, error: BaseException | None = None) -> Results:
@@ -130,6 +135,8 @@ class Ledger:
             strict=self.strict,
             tests=tuple(self.tests),
             explanations=tuple(self.explanations),
+            cells=tuple(self.cells),
+            left_out=self.left_out,
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)

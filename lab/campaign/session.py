@@ -14,7 +14,7 @@ from lab.campaign.hardware import PROOF, asked
 from lab.campaign.history import History
 from lab.campaign.ledger import Ledger
 from lab.campaign.plan import Ask, Bench, Side
-from lab.campaign.rundir import new_run
+from lab.campaign.rundir import RunDir, new_run
 from lab.campaign.settings import CHANGES, Settings, changed_guest, guest_spec, read_settings, unknown, whole_number
 from lab.errors import LabError, UsageError
 from lab.events import Emit, Event, Note, StageFinished, StageStarted
@@ -64,6 +64,13 @@ class Lab:
         """The run's ledger; the first use makes the run's directory."""
         if self._ledger is None:
             self._ledger = Ledger(new_run(self.reports), self.command, self.history)
+        return self._ledger
+
+    def continued(self, run: RunDir) -> Ledger:
+        """The ledger of a run that may have begun earlier. Raises UsageError when this line has a run already."""
+        if self._ledger is not None:
+            raise UsageError("this line has a run already, and a matrix is one by itself", hint="give it a line of its own")
+        self._ledger = Ledger(run, self.command, self.history)
         return self._ledger
 
     @property

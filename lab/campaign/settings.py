@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from lab.errors import UsageError
 from lab.model.change import SourceSpec
@@ -86,6 +87,27 @@ class Budget:
         return self.slow_kconfigs.get(kconfig, 1.0)
 
 
+Upto = int | Literal["whole", "all"]
+"""How far a series is applied: so many patches, the whole of it, or one after the other every prefix of it."""
+
+
+@strict_keys
+@dataclass(frozen=True)
+class MatrixTable:
+    """`[matrix.NAME]`: lists whose combinations are run. Empty: what a bench takes when it is not told."""
+
+    summary: str = ""
+    series: tuple[str, ...] = ()
+    upto: Upto | tuple[Upto, ...] = "whole"
+    kconfigs: tuple[str, ...] = ()
+    guests: tuple[str, ...] = ()
+    payloads: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    """The kernel's own tests beside the payloads, as words of the command line: `kselftest net/af_unix,futex`, `kunit list*`."""
+    baseline_boots: int = 3
+    """How often a suite is booted on its baseline: a test whose boots disagree there is flaky, whatever the series does."""
+
+
 @strict_keys
 @dataclass(frozen=True)
 class CacheTable(Cache):
@@ -118,6 +140,7 @@ class Settings:
     source: SourceSpec
     default: Default
     guest: dict[str, GuestTable]
+    matrix: dict[str, MatrixTable] = field(default_factory=dict)
     order: Order = Order()
     budget: Budget = Budget()
     caches: CachesTable = CachesTable()

@@ -67,18 +67,11 @@ def list_payloads(payloads: Path) -> tuple[str, ...]:
 
 def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
     """The payload `name`, built. Raises UsageError (unknown name, wrong declaration), PayloadError (does not compile)."""
-    known = list_payloads(payloads)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"payloads: {', '.join(known) or 'none'}"
-        raise UsageError(f"there is no payload `{name}` under {payloads}", hint=hint)
-    source = payloads / name
-    declared = read_toml(source / DECLARATION, Declaration)
-    check_declaration(declared, name, str(source / DECLARATION))
+    declared = read_declaration(payloads, name)
     metrics = tuple(expand(declared))
     counted = [metric.name for metric in metrics if metric.kind == "exact"]
-    published = read_published(source / FILE, counted, read_layers().names)
-    built = make_directory(cache, source, payloads / "include")
+    published = read_published(payloads / name / FILE, counted, read_layers().names)
+    built = make_directory(cache, payloads / name, payloads / "include")
     return PayloadSpec(
         name=name,
         summary=declared.summary,
@@ -96,6 +89,19 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
         leaks=declared.leaks,
         published=published,
     )
+
+
+def read_declaration(payloads: Path, name: str) -> Declaration:
+    """What the payload `name` says of itself. Raises UsageError (unknown name, wrong declaration)."""
+    known = list_payloads(payloads)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"payloads: {', '.join(known) or 'none'}"
+        raise UsageError(f"there is no payload `{name}` under {payloads}", hint=hint)
+    path = payloads / name / DECLARATION
+    declared = read_toml(path, Declaration)
+    check_declaration(declared, name, str(path))
+    return declared
 
 
 def check_declaration(declared: Declaration, name: str, origin: str) -> None:

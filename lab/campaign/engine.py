@@ -1,0 +1,233 @@
+"""A matrix at work: builds in a process of their own, one after the other, beside the boots of cells whose kernels are there."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from lab.campaign.builder import Fault, Made, Request
+from lab.campaign.cellwork import Rows, Work, cell_result, result_of
+from lab.campaign.children import Child
+from lab.campaign.rundir import BuildDir
+from lab.campaign.schedule import Pool
+from lab.deadline import Deadline
+from lab.errors import LabError
+from lab.events import Emit, Note, from_line
+from lab.model.judgement import Comparison
+from lab.model.matrix import Cell, CellResult, Plan
+from lab.model.outcome import Status
+from lab.model.run import JobResult
+from lab.model.suite import CaseRow
+from lab.model.wire import read_json, write_json
+from lab.proc import Argv
+
+BUILD_S = 10 * 3600.0
+"""A builder has deadlines of its own, for the slot's lock and for make; this is when the parent loses patience."""
+BUILDER: Argv = (sys.executable, "-P", "-m", "lab.campaign.builder")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to build: a kernel, and for cells of self-tests these too."""
+
+    id: str
+    request: Request
+
+
+class Maker(Protocol):
+    """What the engine does not know: how cells are built and run."""
+
+    def steps(self, cell: Cell) -> tuple[Step, Step]:
+        """What is to be built for a cell: baseline and patched."""
+        ...
+
+    def work(self, cell: Cell, base: Made, patched: Made) -> Work:
+        """The cell's work, its builds being there. Raises LabError."""
+        ...
+
+    def labels(self, cell: Cell) -> tuple[str, str]:
+        """The sides, as comparisons name them."""
+        ...
+
+    def built(self, cell: Cell, base: Made | None, patched: Made | None) -> None:
+        """Called once a cell, when its builds are over."""
+        ...
+
+
+@dataclass
+class Found:
+    """What is finished so far."""
+
+    results: dict[str, JobResult] = field(default_factory=dict)
+    cells: dict[str, CellResult] = field(default_factory=dict)
+    rows: dict[str, Rows] = field(default_factory=dict)
+
+    def comparisons(self, plan: Plan) -> list[Comparison]:
+        """In the plan's order."""
+        return [row for cell in plan.cells if cell.id in self.rows for row in self.rows[cell.id].comparisons]
+
+    def tests(self, plan: Plan) -> list[CaseRow]:
+        """In the plan's order."""
+        return [row for cell in plan.cells if cell.id in self.rows for row in self.rows[cell.id].tests]
+
+    def done(self, plan: Plan) -> list[CellResult]:
+        """In the plan's order."""
+        return [self.cells[cell.id] for cell in plan.cells if cell.id in self.cells]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a cell's rows are judged."""
+
+    any_more: bool = False
+    strict: bool = False
+
+
+class Engine:
+    """Runs a plan to its end. Its state is the run's directory: builds/*/result.json and jobs/*/result.json."""
+
+    def __init__(self, plan: Plan, maker: Maker, pool: Pool, rules: Rules, *, emit: Emit, builder: Argv = BUILDER) -> None:
+        self.plan = plan
+        self.maker = maker
+        self.run = pool.run
+        self.pool = pool
+        self.emit = emit
+        self.rules = rules
+        self.builder = builder
+        self.found = Found()
+        self._said = pool.done
+        self._made: dict[str, Made] = {}
+        self._work: dict[str, Work] = {}
+        self._asked: set[str] = set()
+        self._later: list[Work] = []
+        self._needed: dict[str, list[Cell]] = {}
+        self._builds: deque[Step] = deque()
+        for cell in plan.cells:
+            for step in maker.steps(cell):
+                if step.id not in self._needed:
+                    self._builds.append(step)
+                self._needed.setdefault(step.id, []).append(cell)
+        self._building = bool(self._builds)
+
+    def go(self) -> Found:
+        """Everything that is not finished yet; what is finished when an interrupt comes is in `found`."""
+        self.pool.done = self._finished
+        self._next_build()
+        self.pool.work()
+        return self.found
+
+    # --- builds ------------------------------------------------------------------------------------------------------
+
+    def _next_build(self) -> None:
+        """Take what is already there, start the next that is not; cells whose builds are over go on."""
+        while self._builds:
+            step = self._builds.popleft()
+            if all(cell.id in self.found.cells for cell in self._needed[step.id]):
+                continue  # their other kernel failed
+            place = self.run.build(step.id)
+            if known := _kept(place):
+                self._take(step, known)
+                continue
+            self._start(step, place)
+            return
+        self._building = False
+        for work in self._later:
+            self._advance(work)
+        self._later.clear()
+
+    def _start(self, step: Step, place: BuildDir) -> None:
+        shutil.rmtree(place.path, ignore_errors=True)
+        place.path.mkdir(parents=True)
+        write_json(place.request, step.request)
+
+        def over(child: Child) -> None:
+            self._take(step, read_json(place.result, Made) if place.result.is_file() else _lost(step, place, child))
+            self._next_build()
+
+        self.pool.children.start(
+            [*self.builder, place.request, place.result],
+            errors=place.errors,
+            deadline=Deadline.after(BUILD_S),
+            say=lambda line: self.emit(from_line(line)),
+            over=over,
+        )
+
+    def _take(self, step: Step, made: Made) -> None:
+        self._made[step.id] = made
+        for cell in self._needed[step.id]:
+            if cell.id not in self._work and cell.id not in self.found.cells:
+                self._begin(cell)
+
+    # --- cells -------------------------------------------------------------------------------------------------------
+
+    def _begin(self, cell: Cell) -> None:
+        """Start a cell whose builds are over, or close it when one of them failed. Nothing that a cell does stops the others."""
+        base, patched = (self._made.get(step.id) for step in self.maker.steps(cell))
+        broken = next((made for made in (base, patched) if made and made.fault), None)
+        if broken is None and not (base and patched):
+            return
+        self.maker.built(cell, base, patched)
+        try:
+            if broken is None and base and patched:
+                self._work[cell.id] = work = self.maker.work(cell, base, patched)
+                if work.quiet and self._building:
+                    self._later.append(work)
+                else:
+                    self._advance(work)
+                return
+            fault = broken.fault if broken else None
+        except LabError as error:
+            fault = Fault.of(error)
+        assert fault is not None
+        series_fault = Status.FAIL if broken is not base else Status.ERROR
+        self._close(
+            cell_result(
+                cell,
+                self.maker.labels(cell),
+                status=series_fault if fault.code == 1 else Status.MISS,
+                message=fault.message.splitlines()[0],
+            )
+        )
+
+    def _advance(self, work: Work) -> None:
+        """Queue what the cell wants next; when it wants nothing more, judge it."""
+        missing = [job for job in work.jobs(self.found.results) if job.id not in self.found.results]
+        self.pool.add([job for job in missing if job.id not in self._asked])
+        self._asked |= {job.id for job in missing}
+        if not missing:
+            rows = work.rows(self.found.results)
+            self.found.rows[work.cell.id] = rows
+            self._close(result_of(work, self.found.results, rows, any_more=self.rules.any_more, strict=self.rules.strict))
+
+    def _finished(self, result: JobResult) -> None:
+        self.found.results[result.id] = result
+        self._said(result)
+        for work in [*self._work.values()]:
+            if work.cell.id not in self.found.cells and work not in self._later:
+                self._advance(work)
+
+    def _close(self, result: CellResult) -> None:
+        self.found.cells[result.id] = result
+        what = " ".join(filter(None, (str(result.status), result.verdict)))
+        self.emit(Note(f"cell {result.id}: {what}" + (f": {result.message}" if result.message else "")))
+
+
+def _kept(place: BuildDir) -> Made | None:
+    """What an earlier life of this run left: a kernel that is still in the cache, or a failure that is the kernel's own."""
+    if not place.result.is_file():
+        return None
+    made = read_json(place.result, Made)
+    if made.fault:
+        return made if made.fault.code == 1 else None
+    there = made.build is not None and made.build.bzimage.is_file() and (made.tests is None or made.tests.directory.is_dir())
+    return made if there else None
+
+
+def _lost(step: Step, place: BuildDir, child: Child) -> Made:
+    """The outcome of a builder that left none: the lab's fault."""
+    tail = place.errors.read_text(encoding="utf-8", errors="backslashreplace").strip().splitlines()[-1:]
+    why = "was still running at its deadline" if child.late else f"ended with status {child.process.returncode} and no result"
+    return Made(fault=Fault(3, "\n".join([f"the builder of {step.id} {why}", *tail, f"log: {place.errors}"])))
