@@ -30,7 +30,6 @@ from lab.model.outcome import Status
 from lab.model.run import Results
 from lab.report.grid import grid_lines
 
-KILLS = 20
 ONE_KCONFIG = MATRIX.replace(', "net"]', "]")
 ONE_CELL = ONE_KCONFIG.replace('["good", "broken", "panics"]', '["good"]')
 
@@ -195,12 +194,13 @@ def test_an_interrupt_keeps_what_was_finished_and_the_next_goes_on(toys: Path) -
     assert any(isinstance(event, Note) and "continuing run" in event.text for event in events)
 
 
-def test_killed_twenty_times_it_ends_as_if_undisturbed(toys: Path) -> None:
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.full)])
+def test_killed_again_and_again_it_ends_as_if_undisturbed(toys: Path, kills: int) -> None:
     root = toy_lab(toys / "lab", ONE_KCONFIG)
-    points = random.Random(20)
+    points = random.Random(kills)
     finished: dict[Path, tuple[int, int]] = {}
     lives = 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start(root)
         lives += read_lines(process, points.randrange(1, 18))
         os.kill(process.pid, signal.SIGKILL)
@@ -208,7 +208,7 @@ def test_killed_twenty_times_it_ends_as_if_undisturbed(toys: Path) -> None:
         wait_until_gone(toys)
         finished |= results_on_disk(root)
     assert finished
-    assert lives == KILLS, "it was over before it was killed for the last time"
+    assert lives == kills, "it was over before it was killed for the last time"
 
     results = run_matrix(root)
 
