@@ -111,15 +111,9 @@ def evidence(results: Results, row: CaseRow) -> list[str]:
     """What the kernel or the compiler complained of in a test that is held against the series, and the baseline has not."""
     if not row.whole or row.verdict not in HELD:
         return []
-    jobs = [job for job in results.jobs if (job.payload, job.kconfig, job.guest) == (row.suite, row.kconfig, row.guest)]
+    jobs = [job for job in results.jobs if job.payload == row.suite and (_is_of(job, row) or not results.cells)]
     known = {finding.fingerprint for job in jobs if job.role == "baseline" for finding in job.findings}
-    own = [
-        finding
-        for job in jobs
-        if job.role == "patched" and (_is_of(job, row) or not results.cells)
-        for finding in job.findings
-        if finding.during == row.test
-    ]
+    own = [finding for job in jobs if job.role == "patched" for finding in job.findings if finding.during == row.test]
     fresh = {finding.fingerprint: finding for finding in reversed(own) if finding.fingerprint not in known}
     lines = []
     for finding in reversed(fresh.values()):
@@ -128,9 +122,10 @@ def evidence(results: Results, row: CaseRow) -> list[str]:
 
 
 def _is_of(job: JobResult, row: CaseRow) -> bool:
-    """Whether the boot is of the row's patched side, which a matrix has several of."""
-    stack, _, cut = row.b.partition("[:")
-    return stack == "+".join(job.series) and cut in ("", f"{job.upto}]")
+    """Whether the boot is one of the row's sides, of which a matrix has several."""
+    stack, _, cut = (row.b if job.role == "patched" else row.a).partition("[:")
+    here = (job.kconfig, job.guest) == (row.kconfig, row.guest)
+    return here and stack == ("+".join(job.series) or "base") and cut in ("", f"{job.upto}]")
 
 
 def reason(row: CaseRow) -> str:
