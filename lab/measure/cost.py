@@ -55,7 +55,7 @@ class Lap(NamedTuple):
     beside: int
     """Instructions and REP steps in interrupts and other tasks."""
     faults: int
-    """Page faults: an instruction that faults is executed again and counted again."""
+    """Page faults of instructions, each of which is executed and counted again; not those taken on the way to one."""
     idle: int
 
     @property
@@ -203,6 +203,7 @@ def places_of(symbols: Symbols) -> str:
             ("idle", *symbols.extent("do_idle")),
             ("syscall", *symbols.extent("entry_SYSCALL_64")),
             ("forked", *symbols.extent("ret_from_fork_asm")),
+            ("birth", *symbols.extent("copy_thread")),
         ]
     except KeyError as error:
         raise HostError(

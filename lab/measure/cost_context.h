@@ -3,7 +3,7 @@
 #ifndef COST_CONTEXT_H
 #define COST_CONTEXT_H
 
-#include "cost_tree.h"
+#include "cost_peers.h"
 
 enum frame { EXCEPTION, HARD, SOFT };
 #define MAX_DEPTH 16
@@ -12,11 +12,15 @@ struct frames {
 	unsigned int depth;
 	uint8_t kind[MAX_DEPTH];
 	uint64_t rep[MAX_DEPTH];	/* the REP instruction that was interrupted, or 0 */
+	uint64_t suspect;		/* the user instruction that faulted, unless the one behind it did, or 0 */
 };
+
+struct user_block { uint64_t first, last; size_t n; };	/* a run of user instructions: addresses, number */
 
 #define MAX_CPUS 64
 static struct cpu {
-	uint64_t task, idle, base, rep, rep_at;
+	uint64_t task, idle, base, rep, rep_at, entered;
+	const struct user_block *block;	/* it runs, since instruction number `entered`; NULL: the kernel */
 	struct frames frames;
 	enum context context;
 	bool to_user;
@@ -25,12 +29,10 @@ static struct cpu {
 #define PARKED 4096			/* tasks switched out inside an interrupt or exception */
 static struct { uint64_t task; struct frames frames; } parked[PARKED];
 
-#define MAX_PEERS 64
-static uint64_t peers[MAX_PEERS], measured;
-static unsigned int n_peers, measured_cpu, n_cpus;
+static unsigned int measured_cpu, n_cpus;
 
-static uint64_t count[CONTEXTS], rep_steps, op_rep_steps, faults, irqs, switches, elsewhere, anomalies;
-static bool open_section, profiling;
+static uint64_t count[CONTEXTS], rep_steps, op_rep_steps, faults, irqs, switches, elsewhere;
+static bool open_section, profiling, apart;	/* apart: the measured task is between two operations */
 
 /* cost_stack.h: which call path a vCPU is on. */
 static void charge(unsigned int vcpu, uint64_t n);
@@ -55,10 +57,9 @@ static bool in_operation(enum context context)
 static enum context class_of(const struct cpu *cpu)
 {
 	if (cpu->task == measured)
-		return TASK;
-	for (unsigned int i = 0; i < n_peers; i++)
-		if (cpu->task == peers[i])
-			return PEER;
+		return apart ? IDLE : TASK;
+	if (is_peer(cpu->task))
+		return PEER;
 	return cpu->task == cpu->idle ? IDLE : OTHER;
 }
 
@@ -118,6 +119,7 @@ static void push(unsigned int vcpu, enum frame kind)
 	}
 	cpu->frames.rep[cpu->frames.depth] = cpu->rep_at == at ? cpu->rep : 0;
 	cpu->frames.kind[cpu->frames.depth++] = kind;
+	cpu->block = NULL;
 	flip(vcpu, at);
 }
 
@@ -142,9 +144,18 @@ static void on_irq(unsigned int vcpu, void *data)
 	push(vcpu, HARD);
 }
 
+/*
+ * An instruction that faults has been counted and will be again. One whose own page is missing has not: it is the one behind a
+ * complete block, and then what runs after the fault is another one than the last of that.
+ */
 static void on_exception(unsigned int vcpu, void *fault)
 {
-	faults += !!fault;
+	struct cpu *cpu = &cpus[vcpu];
+
+	if (fault && cpu->block && now(vcpu) - cpu->entered == cpu->block->n)
+		cpu->frames.suspect = cpu->block->last;
+	else
+		faults += !!fault;
 	push(vcpu, EXCEPTION);
 }
 
@@ -193,6 +204,8 @@ static void on_syscall(unsigned int vcpu, void *forked)
 {
 	struct frames *frames = &cpus[vcpu].frames;
 
+	anomalies += forked && !births;
+	cpus[vcpu].block = NULL;
 	if (!frames->depth)
 		return;
 	anomalies += !forked;
@@ -223,7 +236,7 @@ static void swap_frames(uint64_t task, struct frames *frames, bool park)
 		if (frames->depth)
 			parked[slot].task = task;
 	} else {
-		frames->depth = 0;
+		frames->depth = frames->suspect = 0;
 		if (parked[slot].task)
 			*frames = parked[slot].frames;
 	}
@@ -258,6 +271,19 @@ static void on_rep(unsigned int vcpu, void *vaddr)
 	}
 	cpu->rep = (uint64_t)vaddr;
 	cpu->rep_at = ++*counter(vcpu);
+}
+
+/* copy_thread() stores thread.sp of a new task: children of the operation belong to it. Others may lie where one of them lay. */
+static void on_birth(unsigned int vcpu, uint32_t info, uint64_t vaddr, void *offset)
+{
+	(void)info;
+	if ((uintptr_t)offset != sp_offset)
+		return;
+	births++;
+	if (in_operation(class_of(&cpus[vcpu])))
+		adopt(vaddr);
+	else
+		disown(vaddr);
 }
 
 #endif

@@ -9,9 +9,9 @@
 
 #include "cost_stack.h"
 
-enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, EXEC, THUNK, PLACES };
+enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, BIRTH, EXEC, THUNK, PLACES };
 static const char *const place_names[PLACES] = {
-	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "exec", "thunk",
+	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "birth", "exec", "thunk",
 };
 
 static struct { enum place place; uint64_t first, end; } places[128];
@@ -40,6 +40,7 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 	uint64_t vaddr = qemu_plugin_insn_vaddr(insn);
 	bool entry = vaddr == first;
 	exec_cb cb = NULL;
+	uint32_t offset;
 
 	switch (place) {
 	case IRQ:
@@ -59,8 +60,16 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 		cb = size == 2 && code[0] == 0x48 && code[1] == 0xcf ? on_iret : NULL;
 		break;
 	case SWITCH:		/* mov disp32(%rsi),%rsp */
-		if (size == 7 && !memcmp(code, "\x48\x8b\xa6", 3))
-			qemu_plugin_register_vcpu_mem_cb(insn, on_switch, NO_REGS, MEM_ANY, NULL);
+		if (size != 7 || memcmp(code, "\x48\x8b\xa6", 3))
+			break;
+		memcpy(&sp_offset, code + 3, sizeof(sp_offset));
+		qemu_plugin_register_vcpu_mem_cb(insn, on_switch, NO_REGS, MEM_ANY, NULL);
+		break;
+	case BIRTH:		/* mov %reg,disp32(%reg) */
+		if (size < 7 || (code[0] & 0xf8) != 0x48 || code[1] != 0x89 || code[2] >> 6 != 2)
+			break;
+		memcpy(&offset, code + size - sizeof(offset), sizeof(offset));
+		qemu_plugin_register_vcpu_mem_cb(insn, on_birth, NO_REGS, MEM_ANY, (void *)(uintptr_t)offset);
 		break;
 	case SOFTIRQS:
 		if (entry)

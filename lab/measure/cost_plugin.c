@@ -34,8 +34,8 @@
 #include <string.h>
 
 #include "cost_cache.h"
+#include "cost_fault.h"
 #include "cost_places.h"
-#include "cost_section.h"
 
 EXPORT int qemu_plugin_version = LAB_API;
 EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
@@ -43,7 +43,7 @@ EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int a
 /* A mark is an eight-byte no-op whose displacement spells its code and "BAL": payloads/include/lab.h. */
 static exec_cb mark_of(const unsigned char *code, size_t size)
 {
-	static const exec_cb marks[] = { NULL, start, stop, lap, join };
+	static const exec_cb marks[] = { NULL, start, stop, lap, join, forget };
 	static const unsigned char head[] = { 0x0f, 0x1f, 0x84, 0x00 }, tail[] = { 0x42, 0x41, 0x4c };
 
 	if (size != 8 || memcmp(code, head, 4) || memcmp(code + 5, tail, 3) || code[4] >= sizeof(marks) / sizeof(*marks))
@@ -133,6 +133,7 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
 	if (n_cpus > 1)
 		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, NO_REGS, NULL);
 #endif
+	watch_user_block(tb, n);
 	for (size_t i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
 		size_t size = qemu_plugin_insn_size(insn);

@@ -26,6 +26,7 @@ static void start(unsigned int vcpu, void *data)
 	settle_all(vcpu);
 	memset(count, 0, sizeof(count));
 	memset(last, 0, sizeof(last));
+	apart = false;
 	n_laps = rep_steps = op_rep_steps = faults = irqs = switches = elsewhere = 0;
 	anomalies = open_section || !cpus[vcpu].task;	/* no stop before, or no task switch ever seen */
 	measured = cpus[vcpu].task;
@@ -42,13 +43,25 @@ static void start(unsigned int vcpu, void *data)
 	fflush(out);
 }
 
-static void lap(unsigned int vcpu, void *data)
+/* Until the next lap mark the measured task does what belongs to no operation. */
+static void forget(unsigned int vcpu, void *data)
 {
 	(void)data;
+	apart = true;
+	flip(vcpu, now(vcpu));
+}
+
+static void lap(unsigned int vcpu, void *data)
+{
+	bool counts = !apart;
+
+	(void)data;
+	apart = false;
 	if (!open_section || cpus[vcpu].task != measured) {
 		anomalies++;
 		return;
 	}
+	flip(vcpu, now(vcpu));
 	settle_all(vcpu);
 	if (n_laps == room) {
 		room = room ? 2 * room : 4096;
@@ -62,10 +75,12 @@ static void lap(unsigned int vcpu, void *data)
 	};
 	for (int i = 0; i < COLUMNS; i++)
 		laps[n_laps][i] = sum[i] - last[i];
-	if (profile)
+	if (profile && counts)
 		end_lap(laps[n_laps][0] + laps[n_laps][1] + laps[n_laps][2]);
+	else if (profile)
+		forget_lap();
 	memcpy(last, sum, sizeof(last));
-	n_laps++;
+	n_laps += counts;
 }
 
 static void stop(unsigned int vcpu, void *data)
@@ -98,10 +113,7 @@ static void stop(unsigned int vcpu, void *data)
 static void join(unsigned int vcpu, void *data)
 {
 	(void)data;
-	if (n_peers == MAX_PEERS)
-		anomalies++;
-	else
-		peers[n_peers++] = cpus[vcpu].task;
+	adopt(cpus[vcpu].task);
 	flip(vcpu, now(vcpu));
 	walk_own(vcpu);
 }

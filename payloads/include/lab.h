@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "symbols.h"
@@ -33,8 +34,11 @@
 #define lab_stop()	LAB_MARK(0x02)	/* it ends */
 #define lab_lap()	LAB_MARK(0x03)	/* one operation ends */
 #define lab_join()	LAB_MARK(0x04)	/* the calling task works for the measured one, until the next lab_stop() */
+#define lab_forget()	LAB_MARK(0x05)	/* the next lab_lap() ends no operation: what this task does until then counts as idle */
 
 #define LAB_MAX_LAPS 10000
+#define LAB_TICK_NS 1000000		/* CONFIG_HZ_1000 */
+#define LAB_PHASE_NS 50000		/* an interrupt that ends a sleep, and what it starts, is done by then */
 #define LAB_FREE_BLOCKS 100
 
 /* One operation; returns whether it did what it should. */
@@ -144,6 +148,19 @@ static inline void lab_free_blocks(void)
 }
 
 /*
+ * Let a CPU keep the pages it frees for itself: an eighth of a zone instead of some hundreds. Where it takes and gives them in
+ * batches of 63, how many batches an operation meets depends on all that came before it, and each is some 1,600 instructions.
+ */
+__attribute__((unused))
+static void lab_keep_pages(void)
+{
+	FILE *fraction = fopen("/proc/sys/vm/percpu_pagelist_high_fraction", "w");
+
+	if (!fraction || fputs("8", fraction) < 0 || fclose(fraction))
+		lab_note("freed pages are not kept: %m");
+}
+
+/*
  * One CPU for this task and its children, no page fault on the way, and no preemption by whom it wakes: with SCHED_BATCH
  * tasks hand over to each other when they block, in the fair class, in the same order every time.
  */
@@ -171,19 +188,50 @@ static inline uint64_t lab_clock(void)
 	return (uint64_t)high << 32 | low;
 }
 
+static inline uint64_t lab_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/*
+ * Let the kernel finish what an operation left to be done later (RCU callbacks, kworkers), and begin the next one at the same
+ * distance from the tick: one that is shorter than a tick meets none, a longer one each at about the same place. How late a
+ * sleep ends is up to the host, hence the loop. For use in what lab_measure_apart() runs between operations.
+ */
+__attribute__((unused))
+static void lab_rest(int ms)
+{
+	struct timespec time = { 0, ms * 1000000l };
+	uint64_t now;
+
+	lab_forget();
+	if (nanosleep(&time, NULL))
+		lab_note("no rest: %m");
+	for (now = lab_now_ns(); now % LAB_TICK_NS < LAB_PHASE_NS; now = lab_now_ns())
+		;
+	while (lab_now_ns() / LAB_TICK_NS == now / LAB_TICK_NS)
+		;
+	for (now = lab_now_ns(); now % LAB_TICK_NS < LAB_PHASE_NS; now = lab_now_ns())
+		;
+}
+
 /*
  * The same loop around every operation: what it costs itself is what it costs around an empty one. The clock is read right
- * behind each lap mark, so that both divide the section at the same places. Returns failures.
+ * behind each lap mark, so that both divide the section at the same places. `other` takes turns with `op`, and begins.
+ * Returns failures.
  */
 __attribute__((noinline, unused))
-static int lab_loop(lab_op op, void *context, int laps, uint64_t *clock)
+static int lab_loop(lab_op op, lab_op other, void *context, int laps, uint64_t *clock)
 {
 	int failures = 0;
 
 	lab_start();
 	*clock = lab_clock();
 	while (laps-- > 0) {
-		failures += !op(context);
+		failures += !(laps & 1 ? other : op)(context);
 		lab_lap();
 		*++clock = lab_clock();
 	}
@@ -193,24 +241,30 @@ static int lab_loop(lab_op op, void *context, int laps, uint64_t *clock)
 
 /*
  * Measure `op`: `warmup` operations are discarded, then `laps` (at most LAB_MAX_LAPS) are counted by the plugin and timed.
- * Prints the section and the clock's samples; returns the number of operations that failed.
+ * `between`, when there is one, runs before each of them and is not measured: it calls lab_forget() or lab_rest(). Prints the
+ * section and the clock's samples; returns the number of operations that failed.
  */
-static inline int lab_measure(const char *name, lab_op op, void *context, int warmup, int laps)
+static inline int lab_measure_apart(const char *name, lab_op op, lab_op between, void *context, int warmup, int laps)
 {
 	static uint64_t clock[LAB_MAX_LAPS + 1];
-	int failures = 0;
+	int failures = 0, step = between ? 2 : 1;
 
-	if (laps > LAB_MAX_LAPS)
-		lab_bail("%s: more than %d laps", name, LAB_MAX_LAPS);
+	if (laps * step > LAB_MAX_LAPS)
+		lab_bail("%s: more than %d laps", name, LAB_MAX_LAPS / step);
 	for (int i = 0; i < warmup; i++)
-		failures += !op(context);
-	failures += lab_loop(op, context, laps, clock);
+		failures += (between && !between(context)) + !op(context);
+	failures += lab_loop(op, between ? between : op, context, laps * step, clock);
 	lab_tell_symbols();
 	lab_note("section %d %s laps %d", lab_section++, name, laps);
 	lab_note("%s: %d warm-up operations discarded, %d operations failed", name, warmup, failures);
-	for (int i = 0; i < laps; i++)
-		lab_note("sample clock.%s %llu ns", name, (unsigned long long)(clock[i + 1] - clock[i]));
+	for (int i = step; i <= laps * step; i += step)
+		lab_note("sample clock.%s %llu ns", name, (unsigned long long)(clock[i] - clock[i - 1]));
 	return failures;
+}
+
+static inline int lab_measure(const char *name, lab_op op, void *context, int warmup, int laps)
+{
+	return lab_measure_apart(name, op, NULL, context, warmup, laps);
 }
 
 __attribute__((noinline, unused))

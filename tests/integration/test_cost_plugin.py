@@ -29,8 +29,15 @@ def test_every_instruction_counts_once_and_a_rep_instruction_too(counted: Sectio
 
 
 def test_a_second_section_starts_from_nothing(counted: Sections) -> None:
-    assert counted.sections[1].laps == (Lap(8, 0, 0, 0, 0, 0, 0),)
-    assert counted.sections[1].executed == 9  # the lap mark before the stop belongs to no lap
+    assert counted.sections[1].laps[0] == Lap(8, 0, 0, 0, 0, 0, 0)
+
+
+def test_a_forgotten_lap_is_none_and_what_the_task_does_in_it_counts_as_idle(counted: Sections) -> None:
+    last = counted.sections[1]
+
+    assert last.laps == (Lap(8, 0, 0, 0, 0, 0, 0), Lap(3, 0, 0, 0, 0, 0, 0))
+    assert last.totals["idle"] == 3  # the mark itself, REP without a step, nop
+    assert last.executed == 8 + 2 + 3 + 1  # of the forgotten lap what came before; the lap mark before the stop is in no lap
 
 
 def test_a_guest_without_task_switches_is_doubted(counted: Sections) -> None:

@@ -38,6 +38,7 @@ NEEDED = (
     *("asm_exc_page_fault", "asm_sysvec_apic_timer_interrupt", "irq_entries_start", "__entry_text_start", "__entry_text_end"),
     *("swapgs_restore_regs_and_return_to_usermode", "__switch_to_asm", "handle_softirqs", "do_idle", "entry_SYSCALL_64"),
     "ret_from_fork_asm",
+    "copy_thread",
 )
 
 

@@ -4,6 +4,7 @@
 #define START MARK(0x01)
 #define STOP MARK(0x02)
 #define LAP MARK(0x03)
+#define FORGET MARK(0x05)
 #define QUIT_PORT 0xf4
 
 	.text
@@ -46,6 +47,14 @@ _start:
 3:	decl %ecx
 	jnz 3b
 	LAP			/* 8 */
+	nop
+	FORGET			/* the lap mark, the nop, then what counts as idle */
+	rep stosl
+	nop
+	LAP
+	nop
+	nop
+	LAP			/* 3 */
 	STOP
 	movb $16, %al		/* exit status 33 */
 	outb %al, $QUIT_PORT
