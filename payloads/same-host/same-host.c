@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Description: pingpong's exchange over everything two processes of one host can use instead of TCP without another program
+ * than the kernel: pingpong's own transports, io_uring over two of them, TCP sockets that a BPF program joins, and SMC.
+ */
+#define _GNU_SOURCE
+#include <exchange.h>
+
+#include "ways.h"
+
+static const struct transport transports[] = {
+	PLAIN_TRANSPORTS,
+	{ "uring-unix", connect_uring_unix, queue_send, receive_uring, false, NULL },
+	{ "uring-tcp", connect_uring_tcp, queue_send, receive_uring, true, NULL },
+	{ "sockmap", connect_sockmap, send_bytes, receive_bytes, false, NULL },
+	{ "smc", connect_smc, send_bytes, receive_bytes, false, lacks_smc },
+};
+
+int main(void)
+{
+	return exchange(transports, sizeof(transports) / sizeof(*transports));
+}
