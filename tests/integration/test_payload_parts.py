@@ -13,20 +13,9 @@ from lab.measure.collect import Collected, outcome
 from lab.measure.payload import read_payload
 from lab.model.outcome import Status
 from lab.proc import run
+from payloadpart import PAYLOADS, said_by
 
-PAYLOADS = Path(__file__).parents[2] / "payloads"
-FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror", "-pthread")
 BLOCK = 4096
-
-
-def said_by(program: str, place: Path) -> str:
-    """What a C program that includes a payload's files prints; it may end as it likes."""
-    (place / "part.c").write_text(f"#define _GNU_SOURCE\n{program}\n")
-    run(
-        ["gcc", *FLAGS, "-I", PAYLOADS / "include", "-I", PAYLOADS, "-o", place / "part", place / "part.c"],
-        deadline=Deadline.after(60),
-    )
-    return run([place / "part"], deadline=Deadline.after(60), check=False, cwd=place).stdout
 
 
 INTERRUPTS = """            CPU0       CPU1       CPU2       CPU3

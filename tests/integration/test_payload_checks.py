@@ -1,0 +1,196 @@
+"""The checks inside the payloads of processes, messages and workspaces say no."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.cache import Cache
+from lab.deadline import Deadline
+from lab.measure.payload import read_payload
+from lab.proc import run
+from payloadpart import PAYLOADS, said_by
+
+APART = """
+#include <lab.h>
+static int between, operations, out_of_turn;
+static bool before(void *unused) { out_of_turn += between++ != operations; return !unused; }
+static bool op(void *unused) { out_of_turn += ++operations != between; return !unused; }
+int main(void)
+{
+	int failures = lab_measure_apart("row", op, before, NULL, 2, 3);
+
+	printf("%d %d %d %d", between, operations, out_of_turn, failures);
+	return 0;
+}
+"""
+
+
+def test_what_lies_between_two_operations_is_in_no_lap(tmp_path: Path) -> None:
+    said = said_by(APART, tmp_path).splitlines()
+
+    assert said[0] == "# section 0 row laps 3"
+    assert [line.split()[2] for line in said if line.startswith("# sample")] == ["clock.row"] * 3
+    assert said[-1] == "5 5 0 0"
+
+
+MEMORY = """
+#include <spawn/memory.c>
+#include <stdio.h>
+int main(void)
+{
+	const struct way small = { .mib = 1 };
+
+	printf("%d", take_memory(&small));
+	printf(" %d", memory_kept());
+	spoil_memory();
+	printf(" %d\\n", memory_kept());
+	return 0;
+}
+"""
+
+
+def test_a_spoilt_page_is_noticed(tmp_path: Path) -> None:
+    assert said_by(MEMORY, tmp_path) == "1 1 0\n"
+
+
+COUNTED = """
+#include <spawn/counted.c>
+static bool three_and_a_child(void *unused)
+{
+	pid_t pid;
+
+	(void)unused;
+	syscall(SYS_getppid);
+	pid = fork();
+	if (!pid)
+		syscall(SYS_exit_group, BORN);
+	return waitpid(pid, NULL, 0) == pid;
+}
+static bool wrong(void *unused) { (void)unused; syscall(SYS_getppid); return false; }
+int main(void)
+{
+	struct way good = { .op = three_and_a_child }, bad = { .op = wrong };
+	struct counts counts;
+
+	printf("%d", count_events(&good, &counts));
+	printf(" %d %d", (int)counts.syscalls, counts.entries > 10 && counts.entries < 1000);
+	printf(" %d\\n", count_events(&bad, &counts));
+	return 0;
+}
+"""
+
+
+def test_system_calls_are_counted_in_all_processes_of_an_operation_that_succeeds(tmp_path: Path) -> None:
+    assert said_by(COUNTED, tmp_path).split()[0] == "1"
+    syscalls, entries, failed = (int(word) for word in said_by(COUNTED, tmp_path).split()[1:])
+
+    assert syscalls in (4, 5)  # glibc's fork() may set up robust futexes
+    assert (entries, failed) == (1, 0)
+
+
+def test_a_program_outside_the_box_sees_that_it_is(tmp_path: Path) -> None:
+    spec = read_payload(PAYLOADS, "spawn", Cache(tmp_path))
+
+    assert run([spec.directory / "tiny"], deadline=Deadline.after(20), check=False).status == 42
+    assert run([spec.directory / "inside"], deadline=Deadline.after(20), check=False).status != 42
+
+
+EXCHANGED = """
+#include <exchange.h>
+static bool receive_wrong(struct end *end)
+{
+	bool good = receive_bytes(end);
+
+	end->got[7] ^= end->sequence == 3;
+	return good;
+}
+int main(void)
+{
+	static const struct transport all[] = {
+		{ "good", connect_stream, send_bytes, receive_bytes, false, NULL },
+		{ "not-by-lo", connect_stream, send_bytes, receive_bytes, true, NULL },
+		{ "by-lo", connect_tcp, send_bytes, receive_bytes, false, NULL },
+		{ "wrong", connect_stream, send_bytes, receive_wrong, false, NULL },
+	};
+	static struct end a, b;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < 4; i++) {
+		transport = &all[i];
+		lab_result(run(&a, &b, all[i].name, 4096, 2, 8), all[i].name);
+	}
+	return 0;
+}
+"""
+
+
+def test_a_wrong_byte_and_a_wrong_way_fail_an_exchange(tmp_path: Path) -> None:
+    said = [line for line in said_by(EXCHANGED, tmp_path).splitlines() if not line.startswith("#")]
+
+    assert said == ["ok 1 good", "not ok 2 not-by-lo", "not ok 3 by-lo", "not ok 4 wrong"]
+
+
+TREES = """
+#include <overlay.h>
+int main(void)
+{
+	char name[64], place[] = "/dev/shm/lab-XXXXXX";	/* overlayfs, which a test may run on, makes no whiteouts */
+	int upper, base;
+
+	if (!mkdtemp(place) || chdir(place))
+		return 1;
+	tree_make("base", 10);
+	tree_expect("base", 1);
+	printf("%d%d%d ", tree_whole("base", 10), tree_is("base", 10, 1, false), tree_is("base", 10, 1, true));
+	tree_copy(AT_FDCWD, "base", AT_FDCWD, "copy", tree_fill_copy);
+	tree_change("copy", 10, 1);
+	printf("%d%d ", tree_is("copy", 10, 1, true), tree_is("base", 10, 1, false));
+	tree_name(name, sizeof(name), "copy", 5);
+	tree_write(name, 5, 2);
+	printf("%d%d ", tree_is("copy", 10, 1, true), tree_is("copy", 10, 1, false));
+	tree_write(name, 5, 1);
+	tree_remove(AT_FDCWD, "copy");
+	printf("%d ", access("copy", F_OK));
+
+	mkdir("upper", 0755);
+	mkdir("upper/d0000", 0755);
+	mknod("upper/d0000/old-1", S_IFCHR, 0);
+	for (int i = 0, file; i < TREE_CHANGED; i++) {
+		tree_changed_name(name, sizeof(name), "upper", 10, i, &file);
+		tree_write(name, file, 1);
+	}
+	tree_write("upper/d0000/new-1", 1, 1);
+	upper = open("upper", O_DIRECTORY);
+	base = open("base", O_DIRECTORY);
+	printf("%d", overlay_apply(upper, base, "."));
+	printf("%d\\n", tree_is("base", 10, 1, true));
+	return !tree_remove(AT_FDCWD, place);
+}
+"""
+
+
+def test_a_workspace_is_what_it_should_be_or_is_noticed(tmp_path: Path) -> None:
+    assert said_by(TREES, tmp_path) == "110 11 00 -1 11\n"
+
+
+TOOLS = """
+#include <agent-loop/tools.c>
+#include <tree.h>
+int main(void)
+{
+	int tool = open("tool", O_PATH | O_CLOEXEC);
+
+	if (dup3(tool, TOOL_FD, O_CLOEXEC) != TOOL_FD || !tree_make("base", FILES))
+		return 1;
+	printf("%d %d %d\\n", run_tool("base", 0), run_tool("base", 1), run_tool("nowhere", 0));
+	return 0;
+}
+"""
+
+
+def test_a_tool_that_says_something_else_is_noticed(tmp_path: Path) -> None:
+    spec = read_payload(PAYLOADS, "agent-loop", Cache(tmp_path / "cache"))
+    (tmp_path / "tool").write_bytes((spec.directory / "tool").read_bytes())
+    (tmp_path / "tool").chmod(0o755)
+
+    assert said_by(TOOLS, tmp_path) == "1 0 0\n"
