@@ -16,6 +16,7 @@ CONTROLS = sorted(
     if path.parent.parent.name == "busted" or path.parent.name.startswith("null")
 )
 ONE = "busted/one-instruction"
+CHECKED = ("profile", "guest.symbols")
 
 
 def declared(name: str) -> dict[str, Any]:
@@ -57,3 +58,20 @@ def test_one_instruction_is_seen_as_exactly_that_and_in_the_function_that_has_it
     gained = {one["name"]: one["delta"] for one in explained["pipe.64"]["functions"] if abs(one["delta"]) >= 0.5}
     assert gained == {"vfs_read": 2.0}
     assert explained["pipe.64"]["patched"] == rows["pipe.64"]["patched"]["median"] + explained["pipe.64"]["bracket"]
+
+
+@pytest.mark.full
+def test_inlined_functions_and_estimates_add_to_what_was_counted(default_run: Line) -> None:
+    row = "read-zero.64"
+    line = inv("bench", "--series", ONE, "--payload", "syscall", "--row", row, "--explain", "--caches", "--inlines")
+
+    (one,) = line.results["explanations"]
+    inlined = {(each["name"], each["inside"]): each["delta"] for each in one["inlines"] if abs(each["delta"]) >= 0.5}
+    assert inlined == {("vfs_read", "vfs_read"): pytest.approx(1.0, abs=0.05)}
+    assert sum(each["base"] for each in one["inlines"]) == pytest.approx(one["mean"]["base"])
+    assert any(each["name"] != each["inside"] for each in one["inlines"])
+    assert "est. cycles: not measured" in line.text
+    checked = [
+        case["status"] for job in line.results["jobs"] if job["explain"] for case in job["cases"] if case["name"] in CHECKED
+    ]
+    assert checked == ["PASS"] * 2 * len(CHECKED)

@@ -9,6 +9,7 @@ import pytest
 from conftest import Line, inv
 
 DEVICE = ("raw.", "direct.")
+READ = "direct.pread.512"
 
 
 def values(job: dict[str, Any]) -> dict[str, float]:
@@ -29,7 +30,7 @@ def test_isolated_cpus_have_no_tick_and_are_interrupted_when_code_is_patched(def
 
 @pytest.mark.full
 def test_a_cpuset_keeps_the_tick_and_reads_count_the_same_on_two_equal_kernels(default_run: Line) -> None:
-    line = inv("bench", "--series", "null", "--payload", "quiet-plain,readpath")
+    line = inv("bench", "--series", "null", "--payload", "quiet-plain,readpath", "--row", READ, "--explain")
 
     assert line.code == 0, line.text[-3000:]
     plain = [values(job) for job in line.results["jobs"] if job["payload"] == "quiet-plain"]
@@ -41,3 +42,7 @@ def test_a_cpuset_keeps_the_tick_and_reads_count_the_same_on_two_equal_kernels(d
     assert bios.pop("bios.cached") == {0}
     assert set(map(frozenset, bios.values())) == {frozenset({1})}
     assert len(bios) == sum(row["kind"] == "exact" and name.startswith(DEVICE) for name, row in rows.items())
+    (one,) = line.results["explanations"]
+    assert one["published"]["row"] == one["metric"] == READ
+    assert {"VFS", "filesystem", "block", "driver"} <= {layer["name"] for layer in one["layers"]}
+    assert {"driver", "block"} <= {layer["name"] for layer in one["interrupts"]}
