@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from payloadpart import PAYLOADS, said_by
+
 from lab.cache import Cache
 from lab.deadline import Deadline
 from lab.measure.payload import read_payload
 from lab.proc import run
-from payloadpart import PAYLOADS, said_by
 
 APART = """
 #include <lab.h>

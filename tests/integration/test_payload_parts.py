@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from payloadpart import PAYLOADS, said_by
 
 from lab.cache import Cache
 from lab.deadline import Deadline
@@ -13,7 +14,6 @@ from lab.measure.collect import Collected, outcome
 from lab.measure.payload import read_payload
 from lab.model.outcome import Status
 from lab.proc import run
-from payloadpart import PAYLOADS, said_by
 
 BLOCK = 4096
 
