@@ -102,7 +102,7 @@ class Engine:
         self._made: dict[str, Made] = {}
         self._work: dict[str, Work] = {}
         self._asked: set[str] = set()
-        self._later: list[Work] = []
+        self._later: dict[str, Work] = {}
         self._needed: dict[str, list[Cell]] = {}
         self._builds: deque[Step] = deque()
         for cell in plan.cells:
@@ -134,9 +134,9 @@ class Engine:
             self._start(step, place)
             return
         self._building = False
-        for work in self._later:
+        later, self._later = self._later, {}
+        for work in later.values():
             self._advance(work)
-        self._later.clear()
 
     def _start(self, step: Step, place: BuildDir) -> None:
         shutil.rmtree(place.path, ignore_errors=True)
@@ -170,27 +170,27 @@ class Engine:
         if broken is None and not (base and patched):
             return
         self.maker.built(cell, base, patched)
+        if broken and broken.fault:
+            self._failed(cell, broken.fault, Status.ERROR if broken is base else Status.FAIL)
+        elif base and patched:
+            self._work_on(cell, base, patched)
+
+    def _work_on(self, cell: Cell, base: Made, patched: Made) -> None:
         try:
-            if broken is None and base and patched:
-                self._work[cell.id] = work = self.maker.work(cell, base, patched)
-                if work.quiet and self._building:
-                    self._later.append(work)
-                else:
-                    self._advance(work)
-                return
-            fault = broken.fault if broken else None
+            work = self._work[cell.id] = self.maker.work(cell, base, patched)
         except LabError as error:
-            fault = Fault.of(error)
-        assert fault is not None
-        series_fault = Status.FAIL if broken is not base else Status.ERROR
-        self._close(
-            cell_result(
-                cell,
-                self.maker.labels(cell),
-                status=series_fault if fault.code == 1 else Status.MISS,
-                message=fault.message.splitlines()[0],
-            )
-        )
+            self._failed(cell, Fault.of(error), Status.MISS)
+            return
+        if work.quiet and self._building:
+            self._later[cell.id] = work
+        else:
+            self._advance(work)
+
+    def _failed(self, cell: Cell, fault: Fault, status: Status) -> None:
+        """Close a cell that nothing can be booted for; `status`: if it is the kernel's fault."""
+        status = status if fault.code == 1 else Status.MISS
+        message = fault.message.splitlines()[0]
+        self._close(cell_result(cell, self.maker.labels(cell), status=status, message=message))
 
     def _advance(self, work: Work) -> None:
         """Queue what the cell wants next; when it wants nothing more, judge it."""
@@ -205,8 +205,8 @@ class Engine:
     def _finished(self, result: JobResult) -> None:
         self.found.results[result.id] = result
         self._said(result)
-        for work in [*self._work.values()]:
-            if work.cell.id not in self.found.cells and work not in self._later:
+        for name, work in self._work.items():
+            if name not in self.found.cells and name not in self._later:
                 self._advance(work)
 
     def _close(self, result: CellResult) -> None:

@@ -19,30 +19,31 @@ from lab.model.run import JobResult
 
 
 class LabMaker:
-    """Turns cells into the words of `bench`, `kselftest` and `kunit`."""
+    """Turns cells into what `bench`, `kselftest` and `kunit` do. Raises UsageError for a series that cannot be read."""
 
     def __init__(self, lab: Lab, ask: Ask, plan: Plan, source: Source) -> None:
         self.lab = lab
         self.ask = ask
         self.plan = plan
         self.source = source
+        self._sides = {cell.id: self._read(cell) for cell in plan.cells}
         self._recorded: set[tuple[str, str]] = set()
         self._again: dict[str, str] = {}
 
     def asked(self, cell: Cell) -> Ask:
         """The cell as the command line of its verb would have it."""
-        words = {"series": cell.series, "upto": "" if cell.upto == cell.patches else str(cell.upto)}
-        own = replace(self.ask, **words, kconfig=cell.kconfig, guest=cell.guest, payload="" if cell.suite else cell.payload)
-        return replace(own, dry_run=False)
+        upto = "" if cell.upto == cell.patches else str(cell.upto)
+        payload = "" if cell.suite else cell.payload
+        places = {"kconfig": cell.kconfig, "guest": cell.guest, "payload": payload}
+        return replace(self.ask, series=cell.series, upto=upto, **places)
 
-    def sides(self, cell: Cell) -> tuple[Side, Side]:
-        """Baseline and patched. Raises UsageError."""
+    def _read(self, cell: Cell) -> tuple[Side, Side]:
         kunit = cell.suite is not None and cell.suite[0] == "kunit"
         return kunit_sides(self.lab, self.asked(cell)) if kunit else self.lab.sides(self.asked(cell))
 
     def labels(self, cell: Cell) -> tuple[str, str]:
         """The sides, as comparisons name them."""
-        base, patched = self.sides(cell)
+        base, patched = self._sides[cell.id]
         return base.label, patched.label
 
     def steps(self, cell: Cell) -> tuple[Step, Step]:
@@ -69,7 +70,7 @@ class LabMaker:
         """The cell's boots. Raises LabError."""
         assert base.build and patched.build
         lab, ask = self.lab, self.asked(cell)
-        left, right = self.sides(cell)
+        left, right = self._sides[cell.id]
         lab.accel(ask, base.build, lab.image(lab.guest(ask).image))  # proven on the baseline: a patched kernel may be broken
         if cell.suite:
             made: Work = suite_work(
@@ -84,7 +85,7 @@ class LabMaker:
 
     def built(self, cell: Cell, base: Made | None, patched: Made | None) -> None:
         """Record each kernel once a role."""
-        for side, kernel, made in zip(self.sides(cell), (cell.base, cell.patched), (base, patched), strict=True):
+        for side, kernel, made in zip(self._sides[cell.id], (cell.base, cell.patched), (base, patched), strict=True):
             if made is None or (kernel.id, side.role) in self._recorded:
                 continue
             self._recorded.add((kernel.id, side.role))

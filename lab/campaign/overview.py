@@ -17,6 +17,7 @@ def overview(lab: Lab) -> tuple[TableRows, ...]:
         ("kconfig", ", ".join(list_kconfigs(lab.root / "kconfigs")), default.kconfig),
         ("guest", ", ".join(lab.settings.guest), default.guest),
         ("payload", ", ".join(list_payloads(lab.root / "payloads")), ", ".join(default.payloads)),
+        ("matrix", ", ".join(lab.settings.matrix), "default"),
     )
     series = tuple((name, _summary(lab, name)) for name in list_series(lab.root / "patches"))
     return (
