@@ -17,6 +17,9 @@ from lab.model.change import Build, Source
 from lab.model.matrix import Cell, Kernel, Plan, file_name
 from lab.model.run import JobResult
 
+COLD_OBJECTS = 1500
+"""A build of so many objects began with none."""
+
 
 class LabMaker:
     """Turns cells into what `bench`, `kselftest` and `kunit` do. Raises UsageError for a series that cannot be read."""
@@ -105,7 +108,8 @@ class LabMaker:
 
     def _learn(self, build: Build) -> None:
         if not build.reused:
-            self.lab.history.learn(f"build.{build.kconfig}", build.seconds)
+            cold = ".cold" if build.objects >= COLD_OBJECTS else ""
+            self.lab.history.learn(f"build.{build.kconfig}{cold}", build.seconds)
 
 
 def _stem(job_id: str) -> str:
