@@ -37,8 +37,7 @@ class LabMaker:
         """The cell as the command line of its verb would have it."""
         upto = "" if cell.upto == cell.patches else str(cell.upto)
         payload = "" if cell.suite else cell.payload
-        places = {"kconfig": cell.kconfig, "guest": cell.guest, "payload": payload}
-        return replace(self.ask, series=cell.series, upto=upto, **places)
+        return replace(self.ask, series=cell.series, upto=upto, kconfig=cell.kconfig, guest=cell.guest, payload=payload)
 
     def _read(self, cell: Cell) -> tuple[Side, Side]:
         kunit = cell.suite is not None and cell.suite[0] == "kunit"

@@ -80,7 +80,8 @@ def import_builds(cache: Cache, path: Path) -> tuple[list[str], list[str]]:
     A Build goes in whole, when all of its files were as the manifest says and its key is its own; what went in before a damaged
     one stays. Raises UsageError: damaged, foreign, no archive.
     """
-    new, had = [], []
+    new: list[str] = []
+    had: list[str] = []
     try:
         with tarfile.open(path, "r|") as tar:
             archive = _Archive(path, tar)

@@ -9,6 +9,7 @@ from junitparser import JUnitXml
 
 from lab.model.matrix import CellResult, LeftOut
 from lab.model.outcome import Status
+from lab.model.run import Results
 from lab.report.grid import grid_lines, mark, told_lines
 from lab.report.junit import junit_text
 from lab.report.markdown import cover_text
@@ -85,7 +86,7 @@ def test_what_is_no_plain_pass_and_what_was_left_out_has_a_line() -> None:
     ]
 
 
-def results(*cells: CellResult) -> report_samples.Results:
+def results(*cells: CellResult) -> Results:
     return report_samples.results(cells=cells, left_out=LEFT, status=Status.FAIL, exit=1)
 
 
