@@ -16,7 +16,7 @@ DIFFERS = 0.05
 """Instructions per operation from which on a function is listed for its difference."""
 MOST_DIFFERENT, MOST_EXPENSIVE = 25, 10
 """How many functions are listed for either reason."""
-C = TypeVar("C", FunctionCost, InlineCost)
+C = TypeVar("C", bound=FunctionCost | InlineCost)
 
 
 def worth(rows: Sequence[Comparison], named: Sequence[str]) -> tuple[Comparison, ...]:
