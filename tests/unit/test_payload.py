@@ -45,7 +45,7 @@ def declared(text: str = SMALL) -> Declaration:
 
 
 def test_the_payloads_that_are_here() -> None:
-    assert {"pingpong", "quiet", "quiet-plain", "syscall"} <= set(HERE)
+    assert {"agent-loop", "branchpath", "pingpong", "quiet", "quiet-plain", "same-host", "spawn", "syscall"} <= set(HERE)
     assert list(HERE) == sorted(HERE)
 
 
