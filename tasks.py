@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 try:
-    from lab.cli import BENCH, GUEST, KERNEL, MATRIX, PATCHES, SUITE, Session, verb
+    from lab.cli import BENCH, GUEST, KERNEL, MATRIX, PATCHES, PROBE, SUITE, Session, verb
 except ImportError as error:
     raise SystemExit(f"{error}: run ./inv, which installs what the lab needs") from error
 
@@ -194,6 +194,25 @@ def rerun(session: Session, ask: Ask, run: str = "latest") -> None:
     from lab.campaign.again import rerun_verb
 
     rerun_verb(session.lab, ask, run)
+
+
+@verb(*PROBE, host=True)
+def bisect(
+    session: Session, ask: Ask, *, good: str = "", bad: str = "", boots: str = "", confidence: str = "", fresh: bool = False
+) -> None:
+    """The patch that breaks a build, a boot, a test or a row; goes on where it was cut off, unless --fresh."""
+    from lab.campaign.bisection import Words, bisect_verb
+
+    bisect_verb(session.lab, ask, Words(good, bad, boots, confidence, fresh))
+
+
+@verb(*PROBE, host=True)
+def step(session: Session, ask: Ask, *, values: str = "") -> int:
+    """One probe for `git bisect run`, with its exit codes: 0, 1, 125, 128 and up; --git PATH alone takes that tree's HEAD."""
+    from lab.campaign.step import step_verb
+
+    session.decided = True
+    return step_verb(session.lab, ask, values)
 
 
 @verb("series", "kconfig", host=True)

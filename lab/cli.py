@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 USAGE, BUG, INTERRUPTED = 2, 3, 130
+ABORT = 128
+"""From here on, `git bisect run` stops; below, it takes an exit code for a verdict."""
 
 OPTIONS = {
     "series": "a name in patches/ or a path to any directory of patches",
@@ -56,9 +58,10 @@ OPTIONS = {
     "any": "exit 1 for any MORE, not only a material one",
     "strict": "exit 1 for WOBBLE, INCONCLUSIVE and FLAKY too",
     "explain": "boot each side once more and say which functions and layers the difference is in",
-    "row": "with --explain: rows by name, separated by commas, also those that are EQUAL",
     "caches": "with --explain: estimate cycles with a model of caches, too (lab.toml, [caches])",
     "inlines": "with --explain: tell inlined functions apart, by the debug information",
+    "row": "rows by name: with --explain, separated by commas, also those that are EQUAL; the one that `bisect` goes by",
+    "symptom": "a part of what is looked for: a finding's fingerprint, a case's name, a compiler's error",
     "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
 }
 BOOLEAN = ("dirty", "any", "strict", "explain", "caches", "inlines", "dry_run")
@@ -68,6 +71,7 @@ GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "sha
 BENCH = (*GUEST, "payload", "any", "strict", "explain", "row", "caches", "inlines")
 SUITE = (*GUEST, "strict")
 MATRIX = ("series", "upto", "kconfig", "guest", "payload", "cc", "accel", "any", "strict", "dry_run")
+PROBE = (*GUEST, "payload", "row", "symptom")
 
 
 class Session:
@@ -78,6 +82,8 @@ class Session:
         self.words = argv[1:]
         self.rest = argv[cut + 1 :]
         self.code = 0
+        self.decided = False
+        """Whether the verb's own exit code stands, whatever the run's results are."""
         self.said: set[str] = set()
         self._lab: Lab | None = None
         self._terminal: Terminal | None = None
@@ -133,7 +139,7 @@ class Session:
             if self._terminal is not None:
                 self._terminal.close()
             self.terminal.print_results(results, self._lab.ledger.run.path)
-            code = code or results.exit
+            code = code if self.decided else code or results.exit
         elif self._terminal is not None:
             self._terminal.close()
         return code
@@ -207,12 +213,12 @@ class Chain(Executor):
             error = _hosts_fault(caught)
         code = _finished(session, error)
         if isinstance(error, LabError):
-            raise Exit(f"error: {error}", code=code)
+            raise Exit(f"error: {error}", code=fault(code))
         if isinstance(error, KeyboardInterrupt):
             raise Exit("interrupted; what was finished is kept", code=INTERRUPTED)
         if error is not None:
             traceback.print_exception(error)
-            raise Exit(f"this is a bug of the lab: {type(error).__name__}: {error}", code=BUG)
+            raise Exit(f"this is a bug of the lab: {type(error).__name__}: {error}", code=fault(BUG))
         if code:
             raise Exit(code=code)
         return {}
@@ -225,6 +231,11 @@ class Chain(Executor):
             context = LabContext(self.config)
             object.__setattr__(context, "session", session)  # Context would copy.copy() it
             call.task(context, **call.kwargs)
+
+
+def fault(code: int) -> int:
+    """The exit code of what is no verdict: that of `step` must not be taken for one."""
+    return code + ABORT if sys.argv[1:2] == ["step"] else code
 
 
 def _finished(session: Session, error: BaseException | None) -> int:
@@ -270,7 +281,7 @@ class LabProgram(Program):
         try:
             step(*args)
         except (ParseError, ValueError) as error:
-            raise Exit(f"{error}\n./inv --list names the verbs, ./inv --help VERB its options", code=USAGE) from None
+            raise Exit(f"{error}\n./inv --list names the verbs, ./inv --help VERB its options", code=fault(USAGE)) from None
 
 
 def main(tasks: Any) -> None:

@@ -13,6 +13,7 @@ from lab.campaign.plan import Side
 from lab.campaign.rundir import RunDir, publish
 from lab.errors import LabError
 from lab.events import Event, StageFinished, StageLine, StageStarted
+from lab.model.bisection import Bisection, Word
 from lab.model.change import Build
 from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
@@ -24,6 +25,16 @@ from lab.model.suite import CaseRow, suite_status
 from lab.report.junit import junit_text
 from lab.report.markdown import cover_text
 from lab.report.reproduce import repro_text
+
+BISECTED: dict[Word, Status] = {
+    "found": Status.PASS,
+    "several": Status.PASS,
+    "suspects": Status.FAIL,
+    "nothing": Status.FAIL,
+    "already": Status.FAIL,
+    "unknown": Status.MISS,
+}
+"""A bisection passes when it names patches."""
 
 
 class Ledger:
@@ -42,6 +53,7 @@ class Ledger:
         self.comparisons: list[Comparison] = []
         self.tests: list[CaseRow] = []
         self.explanations: list[Explanation] = []
+        self.bisection: Bisection | None = None
         self.findings: list[Finding] = []
         self.cells: list[CellResult] = []
         self.left_out: tuple[LeftOut, ...] = ()
@@ -137,6 +149,7 @@ class Ledger:
             explanations=tuple(self.explanations),
             cells=tuple(self.cells),
             left_out=self.left_out,
+            bisection=self.bisection,
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)
@@ -155,6 +168,12 @@ class Ledger:
             return Status.MISS
         if self.jobs and all(job.status is Status.SKIP for job in self.jobs):
             return Status.ERROR  # nothing was tested
+        return self._judged()
+
+    def _judged(self) -> Status:
+        """What was found, once everything that was built and booted is well."""
+        if self.bisection is not None:
+            return BISECTED[self.bisection.word]
         bad = any(fails(row, any_more=self.any, strict=self.strict) for row in self.comparisons)
         return Status.FAIL if bad else suite_status(self.tests, strict=self.strict)
 

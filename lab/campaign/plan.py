@@ -40,6 +40,7 @@ class Ask:
     row: str = ""
     caches: bool = False
     inlines: bool = False
+    symptom: str = ""
     dry_run: bool = False
 
 

@@ -132,6 +132,16 @@ class RunDir:
         """The Markdown summary."""
         return self.path / "summary.md"
 
+    @property
+    def bisection(self) -> Path:
+        """The State of a bisection, from which it goes on when it was cut off."""
+        return self.path / "bisect.json"
+
+    @property
+    def bisect_log(self) -> Path:
+        """A bisection in the form of `git bisect log`."""
+        return self.path / "bisect.log"
+
     def job(self, job_id: str) -> JobDir:
         """The directory of one job."""
         return JobDir(self.path / "jobs" / job_id)

@@ -24,10 +24,10 @@ from lab.kernel.build import build
 from lab.kernel.foreign import foreign
 from lab.kernel.kconfig import find_kconfig
 from lab.kernel.series import find_series, git_range, stack
-from lab.kernel.source import obtain
+from lab.kernel.source import from_git, obtain
 from lab.kernel.tree import apply
 from lab.measure.payload import read_payload
-from lab.model.change import Build, Kconfig, Series, Source
+from lab.model.change import Build, Kconfig, Series, Source, Tree
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.run import PayloadSpec
 
@@ -51,6 +51,7 @@ class Lab:
         self._ledger: Ledger | None = None
         self._announced = False
         self._made: dict[tuple[object, ...], Build] = {}
+        self._read: tuple[Source, Series] | None = None
 
     # --- the run -----------------------------------------------------------------------------------------------------
 
@@ -118,25 +119,32 @@ class Lab:
     def source(self, ask: Ask) -> Source:
         """The base that series are applied to."""
         if ask.git:
-            return git_range(Path(ask.git), _span(ask), dirty=ask.dirty, cache=self.cache, emit=self.emit)[0]
+            return self._range(ask)[0] if ask.range else from_git(Path(ask.git), "HEAD", self.cache, self.emit)
         return obtain(self.settings.source, self.cache, self.emit)
 
     def sides(self, ask: Ask) -> tuple[Side, Side]:
         """Baseline and patched. The baseline of a series is the source with what the series requires."""
-        below, series = self._stack(ask)
+        below, series = self.stack(ask)
         upto = whole_number("--upto", ask.upto, 0) if ask.upto else None
         if upto is not None and upto > len(series.patches):
             raise UsageError(f"--upto {upto}: {series.name} has {len(series.patches)} patches")
         base = Side("baseline", below, None, self.kconfig(ask, ()))
         return base, Side("patched", (*below, series), upto, self.kconfig(ask, series.options))
 
-    def _stack(self, ask: Ask) -> tuple[tuple[Series, ...], Series]:
+    def stack(self, ask: Ask) -> tuple[tuple[Series, ...], Series]:
+        """What the patches stand on, and their series: of patches/, of a path, or of --git."""
         if not ask.git:
             series = find_series(self.root / "patches", ask.series or self.settings.default.series)
             return stack(self.root / "patches", series)[:-1], series
         if ask.series:
             raise UsageError("--git and --series both name the patches", hint="give one of them")
-        return (), git_range(Path(ask.git), _span(ask), dirty=ask.dirty, cache=self.cache, emit=self.emit)[1]
+        return (), self._range(ask)[1]
+
+    def _range(self, ask: Ask) -> tuple[Source, Series]:
+        """The git range of --git, read once."""
+        if self._read is None:
+            self._read = git_range(Path(ask.git), _span(ask), dirty=ask.dirty, cache=self.cache, emit=self.emit)
+        return self._read
 
     def kconfig(self, ask: Ask, options: tuple[str, ...]) -> Kconfig:
         """The kconfig that was asked for, with --set and the series' own options."""
@@ -152,19 +160,24 @@ class Lab:
         if memo in self._made:
             return self._made[memo]
         try:
-            self._made[memo] = made = self._make(ask, side)
+            self._made[memo] = made = self.make(ask, side)
         except LabError as error:
             self.ledger.not_built(side, error)
             raise
         return self._record(side, made, baseline)
 
-    def _make(self, ask: Ask, side: Side) -> Build:
+    def tree(self, ask: Ask, side: Side) -> Tree:
+        """The source with the side's patches. Raises PatchError, SourceError."""
         source = self.source(ask)
         self.ledger.source = " ".join(filter(None, (source.release, source.tree[:12], source.label)))
         tree = apply(source, side.series, side.upto, self.cache, self.emit)
         for label in tree.labels:
             self.emit(Note(label))
-        return build(tree, side.kconfig, cache=self.cache, emit=self.emit, cc=ask.cc or "gcc")
+        return tree
+
+    def make(self, ask: Ask, side: Side) -> Build:
+        """The side's kernel, which is in no record. Raises LabError."""
+        return build(self.tree(ask, side), side.kconfig, cache=self.cache, emit=self.emit, cc=ask.cc or "gcc")
 
     def _record(self, side: Side, made: Build, baseline: Build | None) -> Build:
         self.ledger.built(side, made, baseline)

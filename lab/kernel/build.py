@@ -25,7 +25,7 @@ from lab.model.outcome import Finding
 from lab.model.wire import read_json, write_json
 from lab.proc import clean_environment, need, quote, run, stream
 
-__all__ = ["build", "foreign", "make_line", "toolchain"]
+__all__ = ["build", "foreign", "known_build", "make_line", "toolchain"]
 
 BUILD_S = 4 * 3600.0
 RECIPE = "1"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lab.model.bisection import Bisection
 from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.matrix import CellResult, LeftOut
@@ -230,4 +231,6 @@ class Results:
     """Of a matrix: what became of each of its cells."""
     left_out: tuple[LeftOut, ...] = ()
     """Of a matrix: combinations that were not run, and why."""
+    bisection: Bisection | None = None
+    """Which patch did it. Its looks are in no `builds` or `jobs`."""
     schema: int = SCHEMA

@@ -1,0 +1,144 @@
+"""A lab in a temporary directory around the toy kernel tree: real make, git and workers; fake vng and QEMU.
+
+What the fake QEMU does stands in init/fake of the tree; what the payload's row says is the last number of the kernel's release.
+As a program: `python toyseries.py ROOT [WORD=VALUE...]` bisects the series `mine`, so that it can be killed anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakeguest import ROOT, use_fake_qemu
+from kerneltree import FILES, VNG, commit, developer_tree, format_patches, tarball
+
+from lab.campaign.bisection import Words, bisect_verb
+from lab.campaign.plan import Ask
+from lab.campaign.session import Lab
+from lab.errors import LabError
+from lab.events import Event
+from lab.model.run import Results
+
+IMAGE = """{
+	printf 'fake=%s,release=%s\\n' "$(cat init/fake)" "$(cat "$1")"
+	head -c 514 /dev/zero
+}
+"""
+NUMBERED = (
+    ("echo 6.12.99$(LOCALVERSION)", "echo 6.12.$(shell cat init/number)$(LOCALVERSION)"),
+    ("release: .config", "release: .config init/number"),
+    ("vmlinux: $(OBJECTS)", "vmlinux: $(OBJECTS) init/fake init/number"),
+    ("-o $@ $(OBJECTS)", "-o $@ $(OBJECTS) -b binary init/fake init/number"),
+)
+"""What makes both files a part of what runs."""
+MAKEFILE = FILES["Makefile"]
+for change in NUMBERED:
+    assert change[0] in MAKEFILE
+    MAKEFILE = MAKEFILE.replace(*change)
+TOY = {**FILES, "Makefile": MAKEFILE, "scripts/image": IMAGE, "init/fake": "ready\n", "init/number": "100\n"}
+SETTINGS = """[source]
+kind = "tarball"
+location = "{location}"
+sha256 = "{sha256}"
+
+[default]
+series = "mine"
+kconfig = "default"
+guest = "fake"
+payloads = ["reads"]
+
+[guest.fake]
+mode = "counts"
+
+[budget]
+stall_cpu_s = 1.0
+boot_s = 60.0
+"""
+PAYLOAD = """summary = "reads"
+command = ["./reads"]
+instrument = false
+timeout_s = 60
+
+[[metrics]]
+name = "reads"
+unit = "calls"
+kind = "count"
+"""
+SCRIPT = r"""#!/bin/sh
+printf 'KTAP version 1\n1..1\n# sample reads %s calls\nok 1 reads\n' "$(uname -r | sed 's/.*\.\([0-9]*\)-.*/\1/')"
+"""
+Change = Mapping[str, tuple[str, str]]
+
+
+def harmless(k: int) -> Change:
+    """A change of code that is numbered, so that twelve of them differ."""
+    return {"init/main.c": ("\tstruct file file", f"\tvolatile int step{k} = {k};\n\tstruct file file")}
+
+
+def toy_lab(root: Path, changes: Sequence[Change]) -> Path:
+    """The lab's files under `root`, with a series `mine` of these changes."""
+    root.mkdir()
+    spec = tarball(root / "linux.tar", TOY)
+    (root / "lab.toml").write_text(SETTINGS.format(location=spec.location, sha256=spec.sha256))
+    (root / "kconfigs").mkdir()
+    (root / "kconfigs" / "default.config").write_text("CONFIG_SMP=y\n")
+    tree = developer_tree(root / "work", TOY)
+    for number, change in enumerate(changes, 1):
+        commit(tree, f"mine: step {number}", change)
+    format_patches(tree, root / "patches" / "mine")
+    (root / "payloads" / "include").mkdir(parents=True)
+    place = root / "payloads" / "reads"
+    place.mkdir()
+    (place / "payload.toml").write_text(PAYLOAD)
+    (place / "Makefile").write_text("$(OUT)/reads: reads.sh\n\tcp reads.sh $@ && chmod 755 $@\n")
+    (place / "reads.sh").write_text(SCRIPT)
+    (root / "images").symlink_to(ROOT / "images")
+    return root
+
+
+def use_toys(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    """Put the fake QEMU and the fake vng in front of the PATH, and the cache beside `root`."""
+    use_fake_qemu(monkeypatch, root.parent)
+    place = root.parent / "bin"
+    place.mkdir(exist_ok=True)
+    (place / "vng").write_text(VNG.replace("$VNG_CALLS", str(root.parent / "vng.calls")))
+    (place / "vng").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(root.parent / "cache"))
+
+
+def makes(root: Path) -> int:
+    """How often make was run."""
+    calls = root.parent / "vng.calls"
+    return len(calls.read_text().splitlines()) if calls.exists() else 0
+
+
+def bisect(root: Path, listen: list[Event] | None = None, **options: Any) -> Results:
+    """Bisect in this process. `options`: fields of Words and of Ask."""
+    own = {name: options.pop(name) for name in list(options) if name in Words.__dataclass_fields__}
+    lab = Lab(root, listen.append if listen is not None else _say, ["bisect"])
+    error: BaseException | None = None
+    try:
+        bisect_verb(lab, Ask(accel="tcg", **options), Words(**own))
+    except (LabError, KeyboardInterrupt) as caught:
+        error = caught
+    if error is not None and not lab.has_run:
+        raise error
+    results = lab.ledger.close(error)
+    if isinstance(error, LabError):
+        raise error
+    return results
+
+
+def _say(event: Event) -> None:
+    sys.stdout.write(f"{type(event).__name__} {asdict(event)}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    bisect(Path(sys.argv[1]), **dict(word.partition("=")[::2] for word in sys.argv[2:]))
