@@ -196,14 +196,22 @@ def rerun(session: Session, ask: Ask, run: str = "latest") -> None:
     rerun_verb(session.lab, ask, run)
 
 
-@verb(*PROBE, host=True)
+@verb(*PROBE, "explain", host=True)
 def bisect(
-    session: Session, ask: Ask, *, good: str = "", bad: str = "", boots: str = "", confidence: str = "", fresh: bool = False
+    session: Session,
+    ask: Ask,
+    *,
+    good: str = "",
+    bad: str = "",
+    boots: str = "",
+    confidence: str = "",
+    fresh: bool = False,
+    profile: bool = False,
 ) -> None:
-    """The patch that breaks a build, a boot, a test or a row; goes on where it was cut off, unless --fresh."""
+    """The patch that breaks a build, a boot, a test or a row; --profile: what every patch costs; --fresh: from the beginning."""
     from lab.campaign.bisection import Words, bisect_verb
 
-    bisect_verb(session.lab, ask, Words(good, bad, boots, confidence, fresh))
+    bisect_verb(session.lab, ask, Words(good, bad, boots, confidence, fresh, profile))
 
 
 @verb(*PROBE, host=True)

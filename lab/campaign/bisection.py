@@ -12,6 +12,7 @@ from lab.cache import digest
 from lab.campaign.bisectlog import log_text
 from lab.campaign.known import Answer, Point, Search
 from lab.campaign.plan import Ask
+from lab.campaign.price import price_verb
 from lab.campaign.probe import BOOT, BUILD, Prober, Stack
 from lab.campaign.rundir import RunDir
 from lab.campaign.search import advance, inert, word
@@ -47,6 +48,7 @@ class Words:
     boots: str = ""
     confidence: str = ""
     fresh: bool = False
+    profile: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,15 @@ class State:
     finished: bool = False
 
 
-def bisect_verb(lab: Lab, ask: Ask, words: Words) -> Bisection:
-    """Find the patch; the answer is in the ledger. Raises UsageError, PatchError, and what is the host's fault."""
+def bisect_verb(lab: Lab, ask: Ask, words: Words) -> None:
+    """Find the patch, or price all of them; the ledger has the answer. Raises UsageError, PatchError, HostError."""
     stack = Stack(*lab.stack(ask))
+    if words.profile:
+        low, high = span(stack.series, words)
+        price_verb(lab, ask, good=low, bad=high)
+        return
+    if ask.explain:
+        raise UsageError("--explain goes with --profile, or with bench on what was found")
     payload = _payload(lab, ask)
     search = first_search(stack.series, payload, ask, words)
     prober, question = Prober(lab, ask, stack, payload), _question(lab, ask, stack, payload, words)
@@ -75,21 +83,13 @@ def bisect_verb(lab: Lab, ask: Ask, words: Words) -> Bisection:
         lab.announce(ask)
         lab.emit(Note(forecast(lab, ask, stack, search)))
         answer, search = _searched(prober, search, question)
-        lab.ledger.bisection = found = _named(prober, search, answer)
+        lab.ledger.bisection = _named(prober, search, answer)
         _save(prober, question, search, answer)
-    return found
 
 
 def first_search(series: Series, payload: PayloadSpec | None, ask: Ask, words: Words) -> Search:
     """The search before anything was looked at. Raises UsageError."""
-    count = len(series.patches)
-    low = whole_number("--good", words.good, 0) if words.good else 0
-    high = whole_number("--bad", words.bad, 1) if words.bad else count
-    if not 0 <= low < high <= count:
-        raise UsageError(
-            f"--good {low} --bad {high}: {series.name} has {count} patches",
-            hint="0 <= GOOD < BAD: only what lies between is searched",
-        )
+    low, high = span(series, words)
     metric = _metric(payload, ask.row)
     kinds = [metric.kind] if metric else [one.kind for one in payload.metrics if one.kind == "count"] if payload else []
     ends = whole_number("--boots", words.boots, 2) if words.boots else max((ENDS.get(kind, 2) for kind in kinds), default=2)
@@ -106,6 +106,19 @@ def first_search(series: Series, payload: PayloadSpec | None, ask: Ask, words: W
         boots=SAMPLED_BOOTS if sampled else 1,
         confidence=_share("--confidence", words.confidence) if words.confidence else 0.99,
     )
+
+
+def span(series: Series, words: Words) -> tuple[int, int]:
+    """Good and bad end, in patches. Raises UsageError."""
+    count = len(series.patches)
+    low = whole_number("--good", words.good, 0) if words.good else 0
+    high = whole_number("--bad", words.bad, 1) if words.bad else count
+    if not 0 <= low < high <= count:
+        raise UsageError(
+            f"--good {low} --bad {high}: {series.name} has {count} patches",
+            hint="0 <= GOOD < BAD: only what lies between is searched",
+        )
+    return low, high
 
 
 def _payload(lab: Lab, ask: Ask) -> PayloadSpec | None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from lab.measure.verdict import judge
 from lab.model.bisection import Look, Subject
-from lab.model.judgement import Metric, Verdict
+from lab.model.judgement import APART, Metric
 
 CERTAIN = math.log(1e6)
 """What a look is worth that cannot be by chance: a build, a value of an exact row."""
@@ -22,8 +22,6 @@ FLAKY = 0.1
 STRONG = 6.0
 """Twice the log of a Bayes factor from which on evidence is strong (Kass and Raftery): 20 to 1."""
 
-APART = (Verdict.MORE, Verdict.FEWER, Verdict.REGRESSED, Verdict.IMPROVED)
-"""Verdicts that say that a row's ends differ."""
 
 Call = Literal["bad", "good", "skip", "miss"]
 Looks = Sequence[Look]

@@ -93,13 +93,23 @@ def explain_rows(lab: Lab, ask: Ask, jobs: dict[str, Pair]) -> None:
         raise UsageError(f"--row: no counted row is called {', '.join(unknown)}", hint=f"there are: {known or 'none'}")
     if not rows:
         lab.emit(Note("nothing to explain: every counted row is EQUAL (--row NAME explains one all the same)"))
-        return
+    lab.ledger.explanations += explanations(lab, ask, jobs, rows, named)
+
+
+def explanations(
+    lab: Lab, ask: Ask, jobs: dict[str, Pair], rows: Sequence[Comparison], named: Sequence[str]
+) -> list[Explanation]:
+    """One more boot a side for every payload of the rows, and what each row's difference is made of."""
+    if not rows:
+        return []
+    found: list[Explanation] = []
     chosen = {name: jobs[name] for name in dict.fromkeys(row.payload for row in rows)}
     results = _boot(lab, ask, [job for pair in chosen.values() for job in pair])
     for name, pair in chosen.items():
         if {job.role for job in results if job.payload == name and job.status is Status.PASS} == {"baseline", "patched"}:
             places = [_place(lab, job, results) for job in pair]
-            lab.ledger.explanations += _explain(pair, places, [row for row in rows if row.payload == name], named)
+            found += _explain(pair, places, [row for row in rows if row.payload == name], named)
+    return found
 
 
 def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:

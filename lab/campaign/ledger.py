@@ -19,6 +19,7 @@ from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
 from lab.model.matrix import CellResult, LeftOut
 from lab.model.outcome import Finding, Milestone, Status
+from lab.model.price import PriceList
 from lab.model.profile import Explanation
 from lab.model.run import BuildRecord, JobResult, Results
 from lab.model.suite import CaseRow, suite_status
@@ -54,6 +55,7 @@ class Ledger:
         self.tests: list[CaseRow] = []
         self.explanations: list[Explanation] = []
         self.bisection: Bisection | None = None
+        self.prices: list[PriceList] = []
         self.findings: list[Finding] = []
         self.cells: list[CellResult] = []
         self.left_out: tuple[LeftOut, ...] = ()
@@ -150,6 +152,7 @@ class Ledger:
             cells=tuple(self.cells),
             left_out=self.left_out,
             bisection=self.bisection,
+            prices=tuple(self.prices),
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,6 +142,11 @@ class RunDir:
     def bisect_log(self) -> Path:
         """A bisection in the form of `git bisect log`."""
         return self.path / "bisect.log"
+
+    def chart(self, series: str, payload: str, row: str) -> Path:
+        """What each patch of a series adds to a row, drawn."""
+        name = re.sub(r"[^\w.+-]", "-", f"{series}.{payload}.{row}")
+        return self.path / "prices" / f"{name}.svg"
 
     def job(self, job_id: str) -> JobDir:
         """The directory of one job."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median_low
 
-from lab.campaign.evidence import APART, Looks, values
+from lab.campaign.evidence import Looks, values
 from lab.campaign.known import Point, Search
 from lab.measure.verdict import judge
 from lab.model.bisection import Subject
-from lab.model.judgement import Metric
+from lab.model.judgement import APART, Metric
 
 
 def with_subject(search: Search, metrics: Sequence[Metric], words: str = "") -> Search:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,21 @@ def carried_warnings(before: Iterable[str], lines: Sequence[str]) -> tuple[str, 
     compiled = {match[1].rpartition(".")[0] for line in lines if (match := COMPILED.match(line))}
     kept = [line for line in before if line.partition(":")[0].removeprefix("./").rpartition(".")[0] not in compiled]
     return tuple(dict.fromkeys([*kept, *warnings_of(lines)]))
+
+
+def added_warnings(before: Iterable[str], after: Iterable[str]) -> tuple[str, ...]:
+    """Warnings of `after` that `before` does not have, or not so often: by file and text, since every line above moves them."""
+    left = Counter(_without_line(line) for line in before)
+    added = []
+    for line in after:
+        left[_without_line(line)] -= 1
+        if left[_without_line(line)] < 0:
+            added.append(line)
+    return tuple(added)
+
+
+def _without_line(line: str) -> str:
+    return re.sub(r"^([^\s:]+):\d+(?::\d+)?: ", r"\1: ", line)
 
 
 def host_trouble(lines: Iterable[str]) -> str:

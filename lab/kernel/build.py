@@ -25,7 +25,7 @@ from lab.model.outcome import Finding
 from lab.model.wire import read_json, write_json
 from lab.proc import clean_environment, need, quote, run, stream
 
-__all__ = ["build", "foreign", "known_build", "make_line", "toolchain"]
+__all__ = ["build", "foreign", "known_build", "make_line", "rebuilt", "toolchain"]
 
 BUILD_S = 4 * 3600.0
 RECIPE = "1"
@@ -73,6 +73,31 @@ def known_build(tree: Tree, kconfig: Kconfig, *, cache: Cache, cc: str = "gcc") 
     return _recall(cache, _memo(tree, kconfig, cc, toolchain(cc)), tree)
 
 
+def rebuilt(before: tuple[Tree, Kconfig], after: tuple[Tree, Kconfig], *, cache: Cache, emit: Emit, cc: str = "gcc") -> int:
+    """How many objects make compiles on the way from one kernel to the next; known from then on.
+
+    Where the slot did not just go that way, it is sent there, though both kernels may be in the cache. Raises what `build` does.
+    """
+    keys = [build(*side, cache=cache, emit=emit, cc=cc).key for side in (before, after)]
+    kept, tools = _way(*keys), toolchain(cc)
+    if not cache.find("rebuilt", kept):
+        with hold(cache, after[1].name, cc, emit) as slot:
+            for (tree, kconfig), key in zip((before, after), keys, strict=True):
+                if slot.holds != key:
+                    memo = _memo(tree, kconfig, cc, tools)
+                    _make(slot, tree, kconfig, tools=tools, memo=memo, emit=emit, again=True)
+    path = cache.get_or_make("rebuilt", kept, _lost)
+    return int((path / "objects").read_text(encoding="utf-8"))
+
+
+def _way(before: str, after: str) -> str:
+    return digest("rebuilt", before, after)
+
+
+def _lost(directory: Path) -> None:
+    raise HostError("another build came between two kernels of the slot", hint="try again")
+
+
 def toolchain(cc: str) -> tuple[str, ...]:
     """First version lines of compiler, linker and pahole ("no pahole" without). Raises HostError."""
     need(cc, "compile the kernel")
@@ -110,18 +135,22 @@ def _vng(slot: Slot, *, modules: bool) -> list[str]:
     return ["vng", "--build", "--verbose", *skip, *slot.variables(), *slot.flags()]
 
 
-def _make(slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], memo: str, emit: Emit) -> Build:
+def _make(
+    slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], memo: str, emit: Emit, again: bool = False
+) -> Build:
+    """Build it in the slot; `again`: though the cache has it, for what is learned on the way."""
     begun = time.monotonic()
     slot.move(tree.repository, tree.id)
     text = slot.resolve(requested(kconfig))
     resolved = parse_dotconfig(text)
     verify(kconfig, resolved, tree.repository, tree.commit)
     key = digest(RECIPE, tree.id, text, cc_flags(), *tools)
-    if cache_hit := slot.cache.find("build", key):
+    if not again and (cache_hit := slot.cache.find("build", key)):
         remember(slot.cache, memo, key)
         return _load(cache_hit, tree)
     slot.set_config(text)
-    known = slot.known_warnings()
+    known, before = slot.known_warnings(), slot.holds
+    slot.now_holds("")
     lines = _run_vng(slot, tree, modules=is_modular(resolved), emit=emit)
     if (slot.tree / ".config").read_text(encoding="utf-8") != text:
         raise BuildError(
@@ -140,8 +169,15 @@ def _make(slot: Slot, tree: Tree, kconfig: Kconfig, *, tools: tuple[str, ...], m
         seconds=round(time.monotonic() - begun, 1),
     )
     directory = slot.cache.get_or_make("build", key, lambda aside: _collect(slot, made, aside))
+    slot.now_holds(key)
+    if before:
+        slot.cache.get_or_make("rebuilt", _way(before, key), lambda aside: _count(aside, made.objects))
     remember(slot.cache, memo, key)
     return replace(_load(directory, tree), reused=False)
+
+
+def _count(directory: Path, objects: int) -> None:
+    (directory / "objects").write_text(str(objects), encoding="utf-8")
 
 
 def cc_flags() -> str:

@@ -106,6 +106,18 @@ class Slot:
             self.log.unlink()
         return known
 
+    @property
+    def holds(self) -> str:
+        """Key of the Build whose objects lie here; empty when a make did not come to its end."""
+        path = self.root / "holds"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def now_holds(self, key: str) -> None:
+        """Note what a make left here; the empty key before it starts."""
+        aside = self.root / ".holds.aside"
+        aside.write_text(key, encoding="utf-8")
+        aside.rename(self.root / "holds")
+
     @contextmanager
     def building(self) -> Iterator[None]:
         """Around make: if a former make was killed in here, what it left half-written goes first."""

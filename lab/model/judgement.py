@@ -21,6 +21,10 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "INCONCLUSIVE"
 
 
+APART = (Verdict.MORE, Verdict.FEWER, Verdict.REGRESSED, Verdict.IMPROVED)
+"""What says that two sides differ."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric as a payload declares it; `min_effect` is relative (0.005 = half a percent)."""

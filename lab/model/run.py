@@ -11,6 +11,7 @@ from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.matrix import CellResult, LeftOut
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
+from lab.model.price import PriceList
 from lab.model.profile import PLAIN, Explanation, Profiling
 from lab.model.published import Published
 from lab.model.suite import CaseRow
@@ -233,4 +234,6 @@ class Results:
     """Of a matrix: combinations that were not run, and why."""
     bisection: Bisection | None = None
     """Which patch did it. Its looks are in no `builds` or `jobs`."""
+    prices: tuple[PriceList, ...] = ()
+    """What every patch costs, with `bisect --profile` or `matrix --per-patch`."""
     schema: int = SCHEMA

@@ -22,7 +22,7 @@ from lab.events import Event
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status
 from lab.model.run import BuildRecord, JobResult, Results
-from lab.report import bisections, explained, suites, words
+from lab.report import bisections, explained, prices, suites, words
 from lab.report.grid import grid_lines, told_lines
 from lab.report.progress import JobState, Line, Progress, Stage
 from lab.report.words import Block, duration, printable
@@ -106,7 +106,7 @@ class Terminal:
             if not job.payload and job.milestones and job.status is Status.PASS:
                 self.print_tables([(f"guest {job.guest}", ("what", "asked", "found"), words.asked_and_found(job))])
                 self._say(f"{job.id}: " + ", ".join(f"{stone.name} {duration(stone.seconds)}" for stone in job.milestones))
-        self.print_tables(bisections.tables(results.bisection))
+        self.print_tables([*bisections.tables(results.bisection), *prices.tables(results.prices)])
         for finding in results.findings:
             self._say_all(words.finding_lines(finding), "bold red")
         for build in results.builds:

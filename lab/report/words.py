@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from lab.model.judgement import Comparison, Verdict, fails
 from lab.model.outcome import Finding, RowKind, Status
 from lab.model.run import BuildRecord, JobResult, Results
-from lab.report import bisections, suites
+from lab.report import bisections, prices, suites
 
 LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, Verdict.FEWER, Verdict.IMPROVED)
 """Verdicts whose values by boot are shown, costs first."""
@@ -172,7 +172,7 @@ def sentence(results: Results) -> str:
 def _sentence(results: Results) -> str:
     if results.exit == INTERRUPTED:
         return f"interrupted after {_counted(len(results.jobs), 'boot')}; what was finished is kept"
-    if not (results.builds or results.jobs or results.findings or results.bisection):
+    if not (results.builds or results.jobs or results.findings or results.bisection or results.prices):
         return "nothing ran, so nothing is known"
     if results.findings:
         return _counted(len(results.findings), "finding") + f", the first: {results.findings[0].title}"
@@ -181,7 +181,12 @@ def _sentence(results: Results) -> str:
     if lost := [job for job in results.jobs if job.status not in (Status.PASS, Status.SKIP)]:
         why = (lost[0].message.splitlines() or [lost[0].status])[0]
         return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {why}"
-    return bisections.sentence(results.bisection) if results.bisection else _judged(results)
+    return _answered(results) or _judged(results)
+
+
+def _answered(results: Results) -> str:
+    """The answer of a verb that asks something else than whether two sides differ."""
+    return bisections.sentence(results.bisection) if results.bisection else prices.sentence(results.prices)
 
 
 def _matrix(results: Results) -> str:

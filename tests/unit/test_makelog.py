@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lab.formats.makelog import carried_warnings, count_compiled, first_fault, host_trouble, warnings_of
+from lab.formats.makelog import added_warnings, carried_warnings, count_compiled, first_fault, host_trouble, warnings_of
 
 FAILED = """cmd: make bzImage LOCALVERSION=-virtme -j 2
   CALL    scripts/checksyscalls.sh
@@ -65,3 +65,13 @@ def test_the_hosts_own_trouble_is_not_the_kernels() -> None:
     assert host_trouble([*FAILED, "fatal error: error writing to /tmp/x.s: No space left on device"])
     assert host_trouble(["gcc: fatal error: Killed signal terminated program cc1"])
     assert host_trouble(FAILED) == ""
+
+
+def test_added_warnings_are_told_by_file_and_text_not_by_line() -> None:
+    before = ["a.c:10:2: warning: old", "a.c:20: warning: twice", "WARNING: modpost: x"]
+    moved = ["a.c:12:2: warning: old", "a.c:22: warning: twice", "WARNING: modpost: x"]
+
+    assert added_warnings(before, moved) == ()
+    assert added_warnings(before, [*moved, "a.c:30: warning: twice"]) == ("a.c:30: warning: twice",)
+    assert added_warnings(before, [*moved, "b.c:12:2: warning: old"]) == ("b.c:12:2: warning: old",)
+    assert added_warnings((), before) == tuple(before)
