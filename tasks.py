@@ -209,26 +209,30 @@ def bisect(
     profile: bool = False,
 ) -> None:
     """The patch that breaks a build, a boot, a test or a row; --profile: what every patch costs; --fresh: from the beginning."""
-    from lab.campaign.bisection import Words, bisect_verb
+    from lab.campaign.bisection import Words, bisect_lines, bisect_verb
 
-    bisect_verb(session.lab, ask, Words(good, bad, boots, confidence, fresh, profile))
+    words = Words(good, bad, boots, confidence, fresh, profile)
+    session.do(ask, lambda lab, a: bisect_verb(lab, a, words), lambda lab, a: bisect_lines(lab, a, words))
 
 
 @verb(*PROBE, host=True)
 def step(session: Session, ask: Ask, *, values: str = "") -> int:
     """One probe for `git bisect run`, with its exit codes: 0, 1, 125, 128 and up; --git PATH alone takes that tree's HEAD."""
-    from lab.campaign.step import step_verb
+    from lab.campaign.step import step_lines, step_verb
 
     session.decided = True
+    if ask.dry_run:
+        session.say(step_lines(session.lab, ask))
+        return 0
     return step_verb(session.lab, ask, values)
 
 
-@verb("series", "kconfig", host=True)
-def patchcheck(session: Session, ask: Ask) -> int:
-    """checkpatch, and every patch builds alone without new warnings."""
-    from lab.campaign.change import patchcheck_cases, patchcheck_tables, worst_code
+@verb("series", "git", "range", "dirty", "kconfig", host=True)
+def patchcheck(session: Session, ask: Ask, full: bool = False) -> int:
+    """Form, checkpatch, each patch built without new warnings, sparse, self-tests, documentation, debug (--full: each patch)."""
+    from lab.campaign.patchcheck import patchcheck_cases, patchcheck_tables, worst_code
 
-    cases = patchcheck_cases(session.lab, ask)
+    cases = patchcheck_cases(session.lab, ask, full=full)
     session.terminal.print_tables(patchcheck_tables(cases))
     return worst_code(cases)
 

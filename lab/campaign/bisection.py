@@ -10,8 +10,9 @@ from pathlib import Path
 
 from lab.cache import digest
 from lab.campaign.bisectlog import log_text
+from lab.campaign.dryrun import bench_lines, boot_lines, build_lines
 from lab.campaign.known import Answer, Point, Search
-from lab.campaign.plan import Ask
+from lab.campaign.plan import Ask, refuse
 from lab.campaign.price import price_verb
 from lab.campaign.probe import BOOT, BUILD, Prober, Stack
 from lab.campaign.rundir import RunDir
@@ -68,7 +69,7 @@ def bisect_verb(lab: Lab, ask: Ask, words: Words) -> None:
     """Find the patch, or price all of them; the ledger has the answer. Raises UsageError, PatchError, HostError."""
     stack = Stack(*lab.stack(ask))
     if words.profile:
-        low, high = span(stack.series, words)
+        low, high = span(stack.series, ask, words)
         price_verb(lab, ask, good=low, bad=high)
         return
     if ask.explain:
@@ -87,9 +88,17 @@ def bisect_verb(lab: Lab, ask: Ask, words: Words) -> None:
         _save(prober, question, search, answer)
 
 
+def bisect_lines(lab: Lab, ask: Ask, words: Words) -> Iterator[str]:
+    """What a bisection does at its ends, ready to paste; between them it is the same with --upto."""
+    low, high = span(lab.stack(ask)[1], ask, words)
+    between = math.ceil(math.log2(high - low))
+    yield f"# {low} and {high} patches; at most {between} kernels between them; {high} patches without the one that is found"
+    yield from bench_lines(lab, ask) if ask.payload else (*build_lines(lab, ask), *boot_lines(lab, ask))
+
+
 def first_search(series: Series, payload: PayloadSpec | None, ask: Ask, words: Words) -> Search:
     """The search before anything was looked at. Raises UsageError."""
-    low, high = span(series, words)
+    low, high = span(series, ask, words)
     metric = _metric(payload, ask.row)
     kinds = [metric.kind] if metric else [one.kind for one in payload.metrics if one.kind == "count"] if payload else []
     ends = whole_number("--boots", words.boots, 2) if words.boots else max((ENDS.get(kind, 2) for kind in kinds), default=2)
@@ -108,8 +117,10 @@ def first_search(series: Series, payload: PayloadSpec | None, ask: Ask, words: W
     )
 
 
-def span(series: Series, words: Words) -> tuple[int, int]:
+def span(series: Series, ask: Ask, words: Words) -> tuple[int, int]:
     """Good and bad end, in patches. Raises UsageError."""
+    refuse(ask, "upto", "--bad K ends the series earlier")
+    refuse(ask, "kernel", "one kernel has no patches to tell apart")
     count = len(series.patches)
     low = whole_number("--good", words.good, 0) if words.good else 0
     high = whole_number("--bad", words.bad, 1) if words.bad else count

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from lab.campaign.rundir import RunDir
 from lab.campaign.settings import Budget
+from lab.errors import UsageError
 from lab.model.change import Build, Kconfig, Series
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.matrix import Kernel, file_name
@@ -42,6 +43,12 @@ class Ask:
     inlines: bool = False
     symptom: str = ""
     dry_run: bool = False
+
+
+def refuse(ask: Ask, option: str, hint: str) -> None:
+    """Raise UsageError when an option was given that means nothing to the verb."""
+    if value := getattr(ask, option):
+        raise UsageError(f"--{option} {value} does not go with this verb", hint=hint)
 
 
 @dataclass(frozen=True)

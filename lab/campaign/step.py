@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from lab.campaign.dryrun import bench_lines, boot_lines, build_lines
 from lab.campaign.evidence import Call, call
 from lab.campaign.known import Point, Probe
-from lab.campaign.plan import Ask
+from lab.campaign.plan import Ask, refuse
 from lab.campaign.probe import Prober, Stack
 from lab.campaign.session import Lab
 from lab.campaign.settings import whole_number
@@ -24,6 +26,7 @@ Span = tuple[float, float]
 def step_verb(lab: Lab, ask: Ask, values: str) -> int:
     """Build and boot one kernel: HEAD of --git, or the series up to --upto; git's exit code. Raises UsageError, HostError."""
     span = read_span(ask, values)
+    refuse(ask, "kernel", "a step builds what it looks at; `./inv bench --kernel` takes one that is there")
     payload = lab.payload(ask.payload) if ask.payload else None
     head = bool(ask.git and not ask.range)
     below, series = ((), Series("HEAD", Path(ask.git), ())) if head else lab.stack(ask)
@@ -35,6 +38,11 @@ def step_verb(lab: Lab, ask: Ask, values: str) -> int:
     shown = f"{ask.row} = {look.rows[ask.row]:,.6g}" if ask.row in look.rows else look.why or look.reached
     lab.emit(Note(f"step: {said}: {shown}"))
     return CODES[said]
+
+
+def step_lines(lab: Lab, ask: Ask) -> Iterator[str]:
+    """What a step of the series does, ready to paste. Raises UsageError for --git without --range, which has no series."""
+    yield from bench_lines(lab, ask) if ask.payload else (*build_lines(lab, ask), *boot_lines(lab, ask))
 
 
 def read_span(ask: Ask, values: str) -> Span | None:

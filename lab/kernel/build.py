@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from lab.model.outcome import Finding
 from lab.model.wire import read_json, write_json
 from lab.proc import clean_environment, need, quote, run, stream
 
-__all__ = ["build", "foreign", "known_build", "make_line", "rebuilt", "toolchain"]
+__all__ = ["build", "foreign", "in_slot", "known_build", "make_line", "rebuilt", "toolchain"]
 
 BUILD_S = 4 * 3600.0
 RECIPE = "1"
@@ -79,15 +80,29 @@ def rebuilt(before: tuple[Tree, Kconfig], after: tuple[Tree, Kconfig], *, cache:
     Where the slot did not just go that way, it is sent there, though both kernels may be in the cache. Raises what `build` does.
     """
     keys = [build(*side, cache=cache, emit=emit, cc=cc).key for side in (before, after)]
-    kept, tools = _way(*keys), toolchain(cc)
+    kept = _way(*keys)
     if not cache.find("rebuilt", kept):
-        with hold(cache, after[1].name, cc, emit) as slot:
-            for (tree, kconfig), key in zip((before, after), keys, strict=True):
-                if slot.holds != key:
-                    memo = _memo(tree, kconfig, cc, tools)
-                    _make(slot, tree, kconfig, tools=tools, memo=memo, emit=emit, again=True)
+        with in_slot(*before, cache=cache, emit=emit, cc=cc) as slot:
+            _bring(slot, *after, emit=emit)
     path = cache.get_or_make("rebuilt", kept, _lost)
     return int((path / "objects").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def in_slot(tree: Tree, kconfig: Kconfig, *, cache: Cache, emit: Emit, cc: str = "gcc") -> Iterator[Slot]:
+    """The slot, held, with every object of that kernel in place. Raises what `build` does."""
+    with hold(cache, kconfig.name, cc, emit) as slot:
+        _bring(slot, tree, kconfig, emit=emit)
+        yield slot
+
+
+def _bring(slot: Slot, tree: Tree, kconfig: Kconfig, *, emit: Emit) -> None:
+    """Make the slot hold a kernel, though the cache may have it."""
+    tools = toolchain(slot.cc)
+    memo = _memo(tree, kconfig, slot.cc, tools)
+    known = _recall(slot.cache, memo, tree)
+    if known is None or slot.holds != known.key:
+        _make(slot, tree, kconfig, tools=tools, memo=memo, emit=emit, again=True)
 
 
 def _way(before: str, after: str) -> str:

@@ -33,14 +33,24 @@ NUMBERED = (
     ("echo 6.12.99$(LOCALVERSION)", "echo 6.12.$(shell cat init/number)$(LOCALVERSION)"),
     ("release: .config", "release: .config init/number"),
     ("vmlinux: $(OBJECTS)", "vmlinux: $(OBJECTS) init/fake init/number"),
+    ("\t@echo done > $(dir", '\t@[ -z "$(C)" ] || $(CHECK) $<\n\t@echo done > $(dir'),
     ("-o $@ $(OBJECTS)", "-o $@ $(OBJECTS) -b binary init/fake init/number"),
 )
-"""What makes both files a part of what runs."""
+"""What makes both files a part of what runs, and sparse a part of make."""
 MAKEFILE = FILES["Makefile"]
 for change in NUMBERED:
     assert change[0] in MAKEFILE
     MAKEFILE = MAKEFILE.replace(*change)
-TOY = {**FILES, "Makefile": MAKEFILE, "scripts/image": IMAGE, "init/fake": "ready\n", "init/number": "100\n"}
+MAKEFILE += "\nifeq ($(C),2)\n$(OBJECTS): FORCE\nFORCE:\nendif\n"
+CHECKPATCH = 'my $text = join "", <STDIN>; print "total: 0 errors, 0 warnings, 0 checks, 1 lines checked\\n";\n'
+TOY = {
+    **FILES,
+    "Makefile": MAKEFILE,
+    "scripts/image": IMAGE,
+    "scripts/checkpatch.pl": CHECKPATCH,
+    "init/fake": "ready\n",
+    "init/number": "100\n",
+}
 SETTINGS = """[source]
 kind = "tarball"
 location = "{location}"
@@ -87,6 +97,7 @@ def toy_lab(root: Path, changes: Sequence[Change]) -> Path:
     (root / "lab.toml").write_text(SETTINGS.format(location=spec.location, sha256=spec.sha256))
     (root / "kconfigs").mkdir()
     (root / "kconfigs" / "default.config").write_text("CONFIG_SMP=y\n")
+    (root / "kconfigs" / "debug.config").write_text("#INCLUDE# default\nCONFIG_NET=y\n")
     tree = developer_tree(root / "work", TOY)
     for number, change in enumerate(changes, 1):
         commit(tree, f"mine: step {number}", change)

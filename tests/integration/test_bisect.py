@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakeguest import FAKES
@@ -140,13 +141,16 @@ def test_a_series_that_does_not_apply_is_that(tmp_path: Path, monkeypatch: pytes
     [
         ({"good": "2", "bad": "2"}, "0 <= GOOD < BAD"),
         ({"bad": "3"}, "mine has 2 patches"),
+        ({"upto": "1"}, "--upto 1 does not go with this verb"),
+        ({"kernel": "bzImage"}, "--kernel bzImage does not go"),
+        ({"explain": True}, "--explain goes with --profile"),
         ({"row": "reads"}, "needs the --payload"),
         ({"payload": "reads", "row": "writes"}, "no row 'writes'"),
         ({"confidence": "1.5"}, "between 0.5 and 1"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], complaint: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], complaint: str
 ) -> None:
     root = lab(tmp_path, monkeypatch, harmless(1), WARNS)
 
