@@ -175,18 +175,23 @@ def _question(lab: Lab, ask: Ask, stack: Stack, payload: PayloadSpec | None, wor
 def _run(lab: Lab, question: str, *, fresh: bool) -> Iterator[State | None]:
     """The run, held by a lock: one that was cut off with what it knew, else a new one."""
     with ExitStack() as held:
-        old = None if fresh else unfinished(lab.reports, question)
-        if old is not None:
-            with suppress(HostError):  # somebody is at it
-                held.enter_context(lab.cache.lock(f"bisect-{old.id}", deadline=Deadline.after(0)))
-                lab.continued(old)
-        if not lab.has_run:
+        old = None if fresh or lab.has_run else unfinished(lab.reports, question)
+        if old is None or not _taken(lab, old, held):
             held.enter_context(lab.cache.lock(f"bisect-{lab.ledger.run.id}"))
             yield None
             return
         state = read_json(lab.ledger.run.bisection, State)
         lab.emit(Note(f"going on with {lab.ledger.run.id}: {len(state.looks)} looks are known (--fresh begins anew)"))
         yield state
+
+
+def _taken(lab: Lab, run: RunDir, held: ExitStack) -> bool:
+    """Whether the run is ours now; not while somebody else is at it."""
+    with suppress(HostError):
+        held.enter_context(lab.cache.lock(f"bisect-{run.id}", deadline=Deadline.after(0)))
+        lab.continued(run)
+        return True
+    return False
 
 
 def unfinished(reports: Path, question: str) -> RunDir | None:
