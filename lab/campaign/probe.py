@@ -106,7 +106,7 @@ class Prober:
 
     def _run(self, jobs: Sequence[Job]) -> list[JobResult]:
         lab, stage = self.lab, "boot" if self.payload is None else "bench"
-        pool = Pool(lab.ledger.run, lab.cache, lab.emit, self._done, width(lab.settings))
+        pool = Pool(lab.ledger.run, lab.cache, lab.emit, self._done, width=width(lab.settings))
         lab.emit(StageStarted(stage, f"{len(jobs)} boots", lab.history.expected(BOOT) * len(jobs)))
         clock = lab.clock()
         results = pool.run_all(jobs)
