@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 try:
-    from lab.cli import BENCH, GUEST, KERNEL, MATRIX, PATCHES, PROBE, SUITE, Session, verb
+    from lab.cli import Session, verb
+    from lab.options import BENCH, GUEST, KERNEL, MATRIX, PATCHES, PROBE, SUITE
 except ImportError as error:
     raise SystemExit(f"{error}: run ./inv, which installs what the lab needs") from error
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -82,10 +84,8 @@ def boot(session: Session, ask: Ask, keep: bool = False, gdb: bool = False, host
     from lab.campaign.dryrun import boot_lines
     from lab.campaign.keep import boot_verb
 
-    if ask.dry_run:
-        session.say(boot_lines(session.lab, ask))
-        return None
-    return boot_verb(session.lab, ask, session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root)
+    run = partial(boot_verb, rest=session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root)
+    return session.do(ask, run, boot_lines)
 
 
 @verb()
@@ -154,11 +154,7 @@ def matrix(session: Session, ask: Ask, *, name: str = "default", shard: str = ""
     if emit:
         session.say([emit_text(session.lab, ask, name, emit)])
     else:
-        session.do(
-            ask,
-            lambda lab, a: matrix_verb(lab, a, name, shard, fresh=fresh),
-            lambda lab, a: matrix_lines(lab, a, name, shard),
-        )
+        session.do(ask, partial(matrix_verb, fresh=fresh), matrix_lines, name, shard)
 
 
 @verb(*BENCH, host=True)
@@ -212,19 +208,16 @@ def bisect(
     from lab.campaign.bisection import Words, bisect_lines, bisect_verb
 
     words = Words(good, bad, boots, confidence, fresh, profile)
-    session.do(ask, lambda lab, a: bisect_verb(lab, a, words), lambda lab, a: bisect_lines(lab, a, words))
+    session.do(ask, bisect_verb, bisect_lines, words)
 
 
 @verb(*PROBE, host=True)
-def step(session: Session, ask: Ask, *, values: str = "") -> int:
+def step(session: Session, ask: Ask, *, values: str = "") -> int | None:
     """One probe for `git bisect run`, with its exit codes: 0, 1, 125, 128 and up; --git PATH alone takes that tree's HEAD."""
     from lab.campaign.step import step_lines, step_verb
 
     session.decided = True
-    if ask.dry_run:
-        session.say(step_lines(session.lab, ask))
-        return 0
-    return step_verb(session.lab, ask, values)
+    return session.do(ask, partial(step_verb, values=values), step_lines)
 
 
 @verb("series", "git", "range", "dirty", "kconfig", host=True)
@@ -242,9 +235,7 @@ def kselftest(session: Session, ask: Ask, target: str, timeout: str = "") -> Non
     """The tree's self-tests on base and patched: TARGET or TARGET:TEST, several by commas; `own`: those the series declares."""
     from lab.campaign.kselftest import kselftest_lines, kselftest_verb
 
-    session.do(
-        ask, lambda lab, a: kselftest_verb(lab, a, target, timeout), lambda lab, a: kselftest_lines(lab, a, target, timeout)
-    )
+    session.do(ask, kselftest_verb, kselftest_lines, target, timeout)
 
 
 @verb(*SUITE, host=True)
@@ -252,7 +243,7 @@ def kunit(session: Session, ask: Ask, suite: str = "") -> None:
     """The tree's KUnit suites on base and patched, kconfig kunit by default; --suite takes a glob, SUITE or SUITE.CASE."""
     from lab.campaign.kunit import kunit_lines, kunit_verb
 
-    session.do(ask, lambda lab, a: kunit_verb(lab, a, suite), lambda lab, a: kunit_lines(lab, a, suite))
+    session.do(ask, kunit_verb, kunit_lines, suite)
 
 
 @verb()

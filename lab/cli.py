@@ -16,13 +16,14 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from invoke import Collection, Context, Exit, Program, task
 from invoke.exceptions import ParseError
 from invoke.executor import Executor
 
 from lab.errors import HostError, LabError, UsageError
+from lab.options import BOOLEAN, OPTIONS
 
 if TYPE_CHECKING:
     from lab.campaign.plan import Ask
@@ -35,43 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 USAGE, BUG, INTERRUPTED = 2, 3, 130
 ABORT = 128
 """From here on, `git bisect run` stops; below, it takes an exit code for a verdict."""
-
-OPTIONS = {
-    "series": "a name in patches/ or a path to any directory of patches",
-    "upto": "only the first K patches of the series",
-    "kconfig": "a name in kconfigs/",
-    "kernel": "skip source and build: a bzImage, or O=DIR",
-    "git": "take the patches from this git repository (never written to)",
-    "range": "with --git: BASE..TIP",
-    "dirty": "with --git: the work tree's uncommitted changes as one more patch",
-    "set": "CONFIG_X=y lines on top, separated by spaces",
-    "cc": "the compiler",
-    "guest": "a guest of lab.toml",
-    "append": "more kernel arguments",
-    "cpus": "another number of vCPUs",
-    "memory": "another size of memory, MiB",
-    "qemu_arg": "more words for QEMU's command line",
-    "image": "another image of images/ than the guest's own",
-    "share": "a directory of the host that the guest sees, read-only, at /share",
-    "accel": "kvm or tcg, instead of the proven one",
-    "payload": "payloads, separated by commas; `all` for every one",
-    "any": "exit 1 for any MORE, not only a material one",
-    "strict": "exit 1 for WOBBLE, INCONCLUSIVE and FLAKY too",
-    "explain": "boot each side once more and say which functions and layers the difference is in",
-    "caches": "with --explain: estimate cycles with a model of caches, too (lab.toml, [caches])",
-    "inlines": "with --explain: tell inlined functions apart, by the debug information",
-    "row": "rows by name: with --explain, separated by commas, also those that are EQUAL; the one that `bisect` goes by",
-    "symptom": "a part of what is looked for: a finding's fingerprint, a case's name, a compiler's error",
-    "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
-}
-BOOLEAN = ("dirty", "any", "strict", "explain", "caches", "inlines", "dry_run")
-PATCHES = ("series", "upto", "git", "range", "dirty", "dry_run")
-KERNEL = (*PATCHES, "kconfig", "kernel", "set", "cc")
-GUEST = (*KERNEL, "guest", "append", "cpus", "memory", "qemu_arg", "image", "share", "accel")
-BENCH = (*GUEST, "payload", "any", "strict", "explain", "row", "caches", "inlines")
-SUITE = (*GUEST, "strict")
-MATRIX = ("series", "upto", "kconfig", "guest", "payload", "cc", "accel", "any", "strict", "dry_run")
-PROBE = (*GUEST, "payload", "row", "symptom")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Session:
@@ -119,12 +85,19 @@ class Session:
                 self.said.add(line)
                 self.terminal.print_line(line)
 
-    def do(self, ask: Ask, action: Callable[[Lab, Ask], object], dry: Callable[[Lab, Ask], Iterable[str]]) -> None:
-        """Do it, or with --dry-run say what would be done."""
-        if ask.dry_run:
-            self.say(dry(self.lab, ask))
-        else:
-            action(self.lab, ask)
+    def do(
+        self,
+        ask: Ask,
+        action: Callable[Concatenate[Lab, Ask, P], R],
+        dry: Callable[Concatenate[Lab, Ask, P], Iterable[str]],
+        *more: P.args,
+        **named: P.kwargs,
+    ) -> R | None:
+        """Do it, or with --dry-run say what would be done; `more` are the verb's own words."""
+        if not ask.dry_run:
+            return action(self.lab, ask, *more, **named)
+        self.say(dry(self.lab, ask, *more, **named))
+        return None
 
     def show(self, run: RunDir, results: Results, *, explain: bool = False) -> int:
         """Print a run's results, `explain`: with all tables of explained rows; the exit code it has or had."""

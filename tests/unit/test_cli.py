@@ -10,8 +10,9 @@ import pytest
 from invoke import Collection, Program
 
 from lab.campaign.plan import Ask
-from lab.cli import BENCH, KERNEL, OPTIONS, ROOT, Chain, LabProgram, Session, verb
+from lab.cli import ROOT, Chain, LabProgram, Session, verb
 from lab.errors import PatchError, UsageError
+from lab.options import BENCH, KERNEL, OPTIONS
 
 SEEN: list[tuple[str, object]] = []
 
