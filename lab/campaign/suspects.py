@@ -128,9 +128,9 @@ class Round:
         """The patch as far as the search knows it."""
         subject = self.ends.subject
         before, after = (self.search.at(self.point(one)) for one in (k - 1, k))
-        told = [values(subject, looks) if subject.is_row else () for looks in (before, after)]
+        told = (values(subject, before), values(subject, after)) if subject.is_row else ((), ())
         said = f"{self._said(before)} before it, {self._said(after)} with it"
-        return Culprit(k, "", "", round(self.posterior()[k], 6), *told, forward=said)
+        return Culprit(k, "", "", round(self.posterior()[k], 6), told[0], told[1], said)
 
     def _said(self, looks: Sequence[Look]) -> str:
         subject = self.ends.subject

@@ -52,7 +52,9 @@ def tables(found: Bisection | None) -> list[Table]:
         for k, without in dict.fromkeys((look.k, look.without) for look in found.looks if look.probe == number):
             same = [look for look in found.looks if (look.probe, look.k, look.without) == (number, k, without)]
             looks.append((str(number), _kernel(found, k, without), _words(same), _showed(found, same)))
-    yours = [(str(k), name, _share(found, name), _about(found, name)) for k, name in enumerate(found.patches, 1)]
+    yours: list[tuple[str, ...]] = [
+        (str(k), name, _share(found, name), _about(found, name)) for k, name in enumerate(found.patches, 1)
+    ]
     return [
         (title, (">look", "kernel", "counts as", "showed"), looks),
         ("", (">patch", "file", ">probability", "remark"), yours[found.good : found.bad]),

@@ -94,7 +94,7 @@ def _waterfalls(one: PriceList) -> Iterator[Table]:
 
 def _details(one: PriceList) -> Iterator[Table]:
     """New warnings, functions that grew, and, with --explain, where the instructions of rows are."""
-    lines = [(patch.patch, "warning", warning) for patch in one.patches for warning in patch.warnings]
+    lines: list[tuple[str, ...]] = [(patch.patch, "warning", warning) for patch in one.patches for warning in patch.warnings]
     for patch in one.patches:
         if patch.functions:
             lines.append((patch.patch, "bytes of text", _some([f"{name} {by:+d}" for name, by in patch.functions])))

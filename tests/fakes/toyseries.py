@@ -152,4 +152,5 @@ def _say(event: Event) -> None:
 
 
 if __name__ == "__main__":
-    bisect(Path(sys.argv[1]), **dict(word.partition("=")[::2] for word in sys.argv[2:]))
+    options: dict[str, Any] = dict(word.partition("=")[::2] for word in sys.argv[2:])
+    bisect(Path(sys.argv[1]), **options)
