@@ -146,6 +146,14 @@ def bench(session: Session, ask: Ask) -> None:
     session.do(ask, explained(bench_verb), bench_lines)
 
 
+@verb(*GUEST, "payload", "row", "strict", host=True)
+def determinism(session: Session, ask: Ask, boots: str = "") -> None:
+    """One kernel, --boots cold boots (10): which counted rows are the same in all, and for each wobble the functions it is in."""
+    from lab.campaign.determinism import determinism_lines, determinism_verb
+
+    session.do(ask, lambda lab, a: determinism_verb(lab, a, boots), determinism_lines)
+
+
 @verb(*BENCH, host=True)
 def compare(session: Session, ask: Ask, a: str, b: str) -> None:
     """Two runs, or two kernels (bzImage or O=DIR); refuses unlike environments."""

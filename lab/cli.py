@@ -56,7 +56,7 @@ OPTIONS = {
     "any": "exit 1 for any MORE, not only a material one",
     "strict": "exit 1 for WOBBLE, INCONCLUSIVE and FLAKY too",
     "explain": "boot each side once more and say which functions and layers the difference is in",
-    "row": "with --explain: rows by name, separated by commas, also those that are EQUAL",
+    "row": "rows by name, separated by commas; for bench and compare with --explain, also those that are EQUAL",
     "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
 }
 BOOLEAN = ("dirty", "any", "strict", "explain", "dry_run")

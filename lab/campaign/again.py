@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.campaign.bench import in_blocks, jobs_of, payload_names, run_stage
 from lab.campaign.explain import check, explained, explained_runs
 from lab.campaign.job import judge
-from lab.campaign.ledger import write_faces
+from lab.campaign.ledger import rows_status, write_faces
 from lab.campaign.plan import Ask, Side
 from lab.campaign.rounds import borrowed_name
 from lab.campaign.rundir import RunDir, find_run
@@ -17,11 +17,13 @@ from lab.campaign.session import Lab
 from lab.errors import UsageError
 from lab.kernel.foreign import foreign
 from lab.measure.regress import rows as case_rows
+from lab.measure.steady import counted, steadiness
 from lab.measure.verdict import compare
-from lab.model.judgement import Comparison, fails
+from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Status, worst
 from lab.model.run import Job, JobResult, PayloadSpec, Results, Role
-from lab.model.suite import CaseRow, suite_status
+from lab.model.steady import Steadiness
+from lab.model.suite import CaseRow
 from lab.model.wire import read_json
 from lab.report.markdown import cover_text
 
@@ -34,15 +36,15 @@ def rejudged(run: RunDir) -> Results:
     old = run.read_results()
     jobs = {place.path.name.removesuffix(".again"): read_json(place.job, Job) for place in run.jobs() if place.boot.is_file()}
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
-    rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
+    payloads = [job.payload for job in jobs.values() if job.payload]
+    rows = compared(results, payloads, old.comparisons)
     status = worst([*(item.status for item in old.builds), *(job.status for job in results)])
     tests = retested(results, old.tests)
-    if status is Status.PASS and any(fails(row, any_more=old.any_more, strict=old.strict) for row in rows):
-        status = Status.FAIL
-    elif status is Status.PASS:
-        status = suite_status(tests, strict=old.strict)
+    steady = resteadied(results, payloads, old.steadiness)
+    if status is Status.PASS:
+        status = rows_status(rows, tests, steady, any_more=old.any_more, strict=old.strict)
     code = {Status.PASS: 0, Status.FAIL: 1}.get(status, 3)
-    return replace(old, jobs=results, comparisons=rows, tests=tests, status=status, exit=code)
+    return replace(old, jobs=results, comparisons=rows, tests=tests, steadiness=steady, status=status, exit=code)
 
 
 def compared(results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -63,6 +65,20 @@ def retested(results: Sequence[JobResult], old: Sequence[CaseRow]) -> tuple[Case
         jobs = [job for job in results if job.payload == name]
         borrowed = [job for job in results if job.payload == borrowed_name(name)]
         found += case_rows(_side(jobs, "baseline"), _side(jobs, "patched"), *labels, borrowed)
+    return tuple(found)
+
+
+def resteadied(
+    results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Steadiness]
+) -> tuple[Steadiness, ...]:
+    """The rows of one kernel over many boots judged again; what explains a wobble stays as long as it is one."""
+    specs = {payload.name: payload for payload in payloads}
+    found: list[Steadiness] = []
+    for row in old:
+        spec = specs.get(row.payload)
+        news = steadiness(spec, counted(spec, [row.metric]), results, row.boots, row.kernel) if spec else (row,)
+        kept = {"explained": row.explained, "cause": row.cause}
+        found += [replace(new, **kept) if new.verdict is Verdict.WOBBLE else new for new in news]
     return tuple(found)
 
 
@@ -91,7 +107,9 @@ def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
         raise UsageError(f"run {run.id} has no jobs to boot again", hint="./inv bench makes some")
     moved = [replace(job, directory=lab.ledger.run.job(job.id).path) for job in jobs]
     results = run_stage(lab, ask, in_blocks(lab, moved), "bench")
-    lab.ledger.comparisons += compared(results, [job.payload for job in jobs if job.payload], old.comparisons)
+    payloads = [job.payload for job in jobs if job.payload]
+    lab.ledger.comparisons += compared(results, payloads, old.comparisons)
+    lab.ledger.steadiness += resteadied(results, payloads, [replace(row, explained=0, cause=None) for row in old.steadiness])
     lab.ledger.tests += retested(results, old.tests)
 
 

@@ -89,18 +89,18 @@ def explain_rows(lab: Lab, ask: Ask, jobs: dict[str, Pair]) -> None:
         lab.emit(Note("nothing to explain: every counted row is EQUAL (--row NAME explains one all the same)"))
         return
     chosen = {name: jobs[name] for name in dict.fromkeys(row.payload for row in rows)}
-    results = _boot(lab, ask, [job for pair in chosen.values() for job in pair])
+    results = boot_profiled(lab, ask, [job for pair in chosen.values() for job in pair], "bench")
     for name, pair in chosen.items():
         if {job.role for job in results if job.payload == name and job.status is Status.PASS} == {"baseline", "patched"}:
-            places = [_place(lab, job, results) for job in pair]
-            lab.ledger.explanations += _explain(pair, places, [row for row in rows if row.payload == name], named)
+            own = [row for row in rows if row.payload == name]
+            lab.ledger.explanations += explanations(lab, pair, results, own, named)
 
 
-def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:
-    """Boot them with a profile; the ledger's environment stays that of the judged boots."""
+def boot_profiled(lab: Lab, ask: Ask, jobs: Sequence[Job], verb: str) -> list[JobResult]:
+    """Boot judged jobs again with a profile; the ledger's environment stays that of the judged boots."""
     env = dict(lab.ledger.env)
     own = [_profiling(lab, job) for job in jobs]
-    results = run_stage(lab, ask, own, "explain", "bench")
+    results = run_stage(lab, ask, own, "explain", verb)
     lab.ledger.env = env
     return results
 
@@ -124,8 +124,12 @@ def _place(lab: Lab, job: Job, results: Sequence[JobResult]) -> JobDir:
     return lab.ledger.run.job(f"{name}.again" if again else name)
 
 
-def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], named: Sequence[str]) -> list[Explanation]:
+def explanations(
+    lab: Lab, pair: Pair, results: Sequence[JobResult], rows: Sequence[Comparison], named: Sequence[str]
+) -> list[Explanation]:
+    """What the two boots with a profile that `boot_profiled` made of a pair of jobs say of rows; drawn beside them, too."""
     layers = read_layers()
+    places = [_place(lab, job, results) for job in pair]
     base, patched = (_side(job, place) for job, place in zip(pair, places, strict=True))
     found = []
     for row in rows:

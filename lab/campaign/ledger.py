@@ -16,9 +16,10 @@ from lab.events import Event, StageFinished, StageLine, StageStarted
 from lab.model.change import Build
 from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
-from lab.model.outcome import Finding, Milestone, Status
+from lab.model.outcome import Finding, Milestone, Status, worst
 from lab.model.profile import Explanation
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.model.steady import Steadiness, steady_status
 from lab.model.suite import CaseRow, suite_status
 from lab.report.junit import junit_text
 from lab.report.markdown import cover_text
@@ -41,6 +42,7 @@ class Ledger:
         self.comparisons: list[Comparison] = []
         self.tests: list[CaseRow] = []
         self.explanations: list[Explanation] = []
+        self.steadiness: list[Steadiness] = []
         self.findings: list[Finding] = []
         self.stages: dict[str, float] = {}
         self.any = False
@@ -130,6 +132,7 @@ class Ledger:
             strict=self.strict,
             tests=tuple(self.tests),
             explanations=tuple(self.explanations),
+            steadiness=tuple(self.steadiness),
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)
@@ -148,8 +151,7 @@ class Ledger:
             return Status.MISS
         if self.jobs and all(job.status is Status.SKIP for job in self.jobs):
             return Status.ERROR  # nothing was tested
-        bad = any(fails(row, any_more=self.any, strict=self.strict) for row in self.comparisons)
-        return Status.FAIL if bad else suite_status(self.tests, strict=self.strict)
+        return rows_status(self.comparisons, self.tests, self.steadiness, any_more=self.any, strict=self.strict)
 
     def _exit(self, status: Status, error: BaseException | None) -> int:
         if isinstance(error, KeyboardInterrupt):
@@ -159,6 +161,14 @@ class Ledger:
         if error is not None and not isinstance(error, LabError):
             return 3
         return {Status.PASS: 0, Status.SKIP: 3, Status.FAIL: 1}.get(status, 3)
+
+
+def rows_status(
+    rows: Sequence[Comparison], tests: Sequence[CaseRow], steady: Sequence[Steadiness], *, any_more: bool, strict: bool
+) -> Status:
+    """What was measured makes of a run whose boots are all good."""
+    bad = any(fails(row, any_more=any_more, strict=strict) for row in rows)
+    return worst([Status.FAIL if bad else Status.PASS, suite_status(tests, strict=strict), steady_status(steady, strict=strict)])
 
 
 def write_faces(run: RunDir, results: Results) -> None:

@@ -146,7 +146,7 @@ class _Side:
         if not self.jobs:
             return f"no boot of {self.label} passed"
         if self.skips(metric):
-            return f"skipped on {self.label}: {_why_skipped(metric, self.jobs[0])}"
+            return f"skipped on {self.label}: {why_skipped(metric, self.jobs[0])}"
         return f"{metric.name} is missing in {', '.join(job.id for job in lacking)}" if lacking else ""
 
     def by_number(self, metric: Metric) -> dict[int, float]:
@@ -155,10 +155,10 @@ class _Side:
 
     def skips(self, metric: Metric) -> bool:
         """Whether every boot skipped it."""
-        return bool(self.jobs) and all(_why_skipped(metric, job) for job in self.jobs)
+        return bool(self.jobs) and all(why_skipped(metric, job) for job in self.jobs)
 
 
-def _why_skipped(metric: Metric, job: JobResult) -> str:
+def why_skipped(metric: Metric, job: JobResult) -> str:
     """The reason that the skipped case of the metric's name, or of a part of it before a dot, gave."""
     skipped = [case for case in job.cases if case.status is Status.SKIP]
     return next((case.detail for case in skipped if f"{metric.name}.".startswith(f"{case.name}.")), "")

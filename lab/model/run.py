@@ -10,6 +10,7 @@ from lab.model.judgement import Comparison, Metric
 from lab.model.machine import Accel, GuestSpec, Image
 from lab.model.outcome import Case, Finding, Milestone, Row, Status
 from lab.model.profile import Explanation
+from lab.model.steady import Steadiness
 from lab.model.suite import CaseRow
 
 Role = Literal["baseline", "patched"]
@@ -221,4 +222,6 @@ class Results:
     """The kernel's own tests on both sides."""
     explanations: tuple[Explanation, ...] = ()
     """Where the instructions of rows are executed, with --explain."""
+    steadiness: tuple[Steadiness, ...] = ()
+    """One kernel's rows over many cold boots."""
     schema: int = SCHEMA

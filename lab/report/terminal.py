@@ -22,7 +22,7 @@ from lab.events import Event
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status
 from lab.model.run import BuildRecord, JobResult, Results
-from lab.report import explained, suites, words
+from lab.report import explained, steady, suites, words
 from lab.report.progress import JobState, Line, Progress, Stage
 from lab.report.words import Block, duration, printable
 
@@ -100,6 +100,7 @@ class Terminal:
         for block in words.blocks(results):
             self._print_block(results, block)
         self._print_explanations(results, everything=explain)
+        self._print_steadiness(results)
         self._print_tests(results)
         for job in results.jobs:
             if not job.payload and job.milestones and job.status is Status.PASS:
@@ -134,15 +135,21 @@ class Terminal:
         self._print_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells)
         if block.folded:
             self._say(block.folded)
-        for row in words.loud(block.rows):
-            by_boot = f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}"
-            self._say(textwrap.fill(by_boot, PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+        self._say_notes(f"{block.label(row)} {row.verdict} by boot: {words.by_boot(row)}" for row in words.loud(block.rows))
+
+    def _say_notes(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+
+    def _print_steadiness(self, results: Results) -> None:
+        for rows in steady.tables(results):
+            self.print_tables([(rows.head, steady.COLUMNS, rows.lines)])
+            self._say_notes(rows.notes)
 
     def _print_tests(self, results: Results) -> None:
         for table in suites.tables(results):
             self.print_tables([(table.head, suites.COLUMNS, table.lines)])
-            for note in table.notes:
-                self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+            self._say_notes(table.notes)
             for row in table.wholes:
                 self._say_all(suites.evidence(results, row), "bold red")
 
