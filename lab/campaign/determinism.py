@@ -33,7 +33,8 @@ def determinism_verb(lab: Lab, ask: Ask, boots: str = "") -> tuple[Steadiness, .
     lab.announce(ask)
     kernel = lab.build(ask, side)
     lab.accel(ask, kernel, lab.image(lab.guest(ask).image))
-    jobs = [lab.bench(ask, payload).job(side, kernel, payload, boot) for payload in payloads for boot in range(1, count + 1)]
+    benches = [(payload, lab.bench(ask, payload)) for payload in payloads]
+    jobs = [bench.job(side, kernel, payload, boot) for payload, bench in benches for boot in range(1, count + 1)]
     results = run_stage(lab, ask, jobs, VERB, VERB)
     found: list[Steadiness] = []
     for payload in payloads:

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* nopl 0x4c4142<code>(%rax,%rax,1) */
@@ -34,6 +35,9 @@
 
 #define LAB_MAX_LAPS 10000
 #define LAB_FREE_BLOCKS 100
+#define LAB_NAP_US 10000
+#define LAB_AFTER_TICK_NS 100000
+#define LAB_NEAR_NS 1000	/* longer than a look at the clock */
 
 /* One operation; returns whether it did what it should. */
 typedef bool (*lab_op)(void *context);
@@ -170,6 +174,35 @@ static inline uint64_t lab_clock(void)
 }
 
 /*
+ * Begin at the same place in every boot: what the last section left to workers and RCU is done in a nap, and then it is
+ * LAB_AFTER_TICK_NS after a tick and a whole microsecond by the kernel's clock, to the instruction (each step of a REP instruction
+ * is one). From here on the same instructions run; where ticks fall among them, and how TCP rounds its round-trip times to
+ * microseconds, follows.
+ */
+static inline void lab_align(void)
+{
+	static char bytes[LAB_NEAR_NS];
+	struct timespec last, tick, now;
+	const char *at = bytes;
+	int64_t left = 0;
+
+	usleep(LAB_NAP_US);
+	for (int tries = 0; left <= 0 && tries < 10; tries++) {
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &last);
+		do
+			clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
+		while (tick.tv_nsec == last.tv_nsec);
+		do {
+			clock_gettime(CLOCK_MONOTONIC, &now);
+			left = LAB_AFTER_TICK_NS - tick.tv_nsec % 1000;
+			left -= (now.tv_sec - tick.tv_sec) * 1000000000 + now.tv_nsec - tick.tv_nsec;
+		} while (left > LAB_NEAR_NS);
+	}
+	if (left > 0)
+		asm volatile("rep lodsb" : "+S"(at), "+c"(left) : : "rax", "memory");
+}
+
+/*
  * The same loop around every operation: what it costs itself is what it costs around an empty one. The clock is read right
  * behind each lap mark, so that both divide the section at the same places. Returns failures.
  */
@@ -200,6 +233,7 @@ static inline int lab_measure(const char *name, lab_op op, void *context, int wa
 
 	if (laps > LAB_MAX_LAPS)
 		lab_bail("%s: more than %d laps", name, LAB_MAX_LAPS);
+	lab_align();
 	for (int i = 0; i < warmup; i++)
 		failures += !op(context);
 	failures += lab_loop(op, context, laps, clock);

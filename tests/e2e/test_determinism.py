@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from conftest import Line, inv
+from conftest import inv
 
 
-def test_every_row_of_syscall_is_the_same_in_three_cold_boots(default_run: Line) -> None:
+def test_every_row_of_syscall_is_the_same_in_three_cold_boots() -> None:
     line = inv("determinism", "--payload", "syscall", "--boots", "3", "--strict")
 
     rows = {row["metric"]: row for row in line.results["steadiness"]}
@@ -15,7 +15,7 @@ def test_every_row_of_syscall_is_the_same_in_three_cold_boots(default_run: Line)
     assert "all 4 rows EQUAL in 3 cold boots" in line.text
 
 
-def test_only_the_named_row_is_looked_at(default_run: Line) -> None:
+def test_only_the_named_row_is_looked_at() -> None:
     line = inv("determinism", "--row", "pipe.64", "--boots", "2")
 
     assert [row["metric"] for row in line.results["steadiness"]] == ["pipe.64"]
@@ -29,7 +29,7 @@ def test_what_counts_nothing_and_rows_that_do_not_exist_are_refused() -> None:
     assert inv("determinism", "--boots", "1").code == 2
 
 
-def test_a_kernel_that_wobbles_is_called_so_and_by_the_function_that_does(default_run: Line) -> None:
+def test_a_kernel_that_wobbles_is_called_so_and_by_the_function_that_does() -> None:
     line = inv("determinism", "--series", "busted/wobbles", "--row", "unix-seqpacket.64,pipe.64", "--boots", "6", "--strict")
 
     rows = {row["metric"]: row for row in line.results["steadiness"]}
