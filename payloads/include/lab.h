@@ -37,6 +37,7 @@
 #define LAB_FREE_BLOCKS 100
 #define LAB_NAP_US 10000
 #define LAB_AFTER_TICK_NS 100000
+#define LAB_BACK_NS 50000	/* longer than sched_setscheduler() */
 #define LAB_NEAR_NS 1000	/* longer than a look at the clock */
 
 /* One operation; returns whether it did what it should. */
@@ -173,31 +174,44 @@ static inline uint64_t lab_clock(void)
 	return (uint64_t)high << 32 | low;
 }
 
+/* Nanoseconds until LAB_AFTER_TICK_NS after `tick`, on a whole microsecond of the kernel's clock. */
+static inline int64_t lab_left(const struct timespec *tick)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return LAB_AFTER_TICK_NS - tick->tv_nsec % 1000 - (now.tv_sec - tick->tv_sec) * 1000000000 - (now.tv_nsec - tick->tv_nsec);
+}
+
 /*
- * Begin at the same place in every boot: what the last section left to workers and RCU is done in a nap, and then it is
- * LAB_AFTER_TICK_NS after a tick and a whole microsecond by the kernel's clock, to the instruction (each step of a REP instruction
- * is one). From here on the same instructions run; where ticks fall among them, and how TCP rounds its round-trip times to
- * microseconds, follows.
+ * Begin in the same way in every boot. In a nap, workers and RCU finish what the last section left, and the task comes back to
+ * an idle CPU, where the scheduler gives it a new slice. Then it waits until LAB_AFTER_TICK_NS after a tick, to the instruction
+ * (each step of a REP instruction is one): where ticks fall among the operations, and how TCP rounds its round-trip times to
+ * microseconds, follows. It waits in SCHED_FIFO, so that the fair class, which may leave a task that had more than its share on
+ * the queue when it sleeps, does not know of it.
  */
 static inline void lab_align(void)
 {
 	static char bytes[LAB_NEAR_NS];
-	struct timespec last, tick, now;
+	struct sched_param first = { 1 }, none = { 0 };
+	int policy = sched_getscheduler(0);
+	struct timespec last, tick;
 	const char *at = bytes;
 	int64_t left = 0;
 
 	usleep(LAB_NAP_US);
+	sched_setscheduler(0, SCHED_FIFO, &first);
 	for (int tries = 0; left <= 0 && tries < 10; tries++) {
 		clock_gettime(CLOCK_MONOTONIC_COARSE, &last);
 		do
 			clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
 		while (tick.tv_nsec == last.tv_nsec);
-		do {
-			clock_gettime(CLOCK_MONOTONIC, &now);
-			left = LAB_AFTER_TICK_NS - tick.tv_nsec % 1000;
-			left -= (now.tv_sec - tick.tv_sec) * 1000000000 + now.tv_nsec - tick.tv_nsec;
-		} while (left > LAB_NEAR_NS);
+		while ((left = lab_left(&tick)) > LAB_BACK_NS)
+			;
 	}
+	sched_setscheduler(0, policy, &none);
+	while ((left = lab_left(&tick)) > LAB_NEAR_NS)
+		;
 	if (left > 0)
 		asm volatile("rep lodsb" : "+S"(at), "+c"(left) : : "rax", "memory");
 }
