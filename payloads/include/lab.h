@@ -22,7 +22,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /* nopl 0x4c4142<code>(%rax,%rax,1) */
@@ -34,11 +33,6 @@
 #define lab_join()	LAB_MARK(0x04)	/* the calling task works for the measured one, until the next lab_stop() */
 
 #define LAB_MAX_LAPS 10000
-#define LAB_FREE_BLOCKS 100
-#define LAB_NAP_US 10000
-#define LAB_AFTER_TICK_NS 100000
-#define LAB_BACK_NS 50000	/* longer than sched_setscheduler() */
-#define LAB_NEAR_NS 1000	/* longer than a look at the clock */
 
 /* One operation; returns whether it did what it should. */
 typedef bool (*lab_op)(void *context);
@@ -119,32 +113,7 @@ static inline int lab_exit(void)
 	return lab_failed ? 1 : 0;
 }
 
-/*
- * Free blocks of every order that a socket buffer takes. The page allocator checks that there is one by walking its free lists
- * until it finds it, and how far it walks would depend on what happened since boot: eight instructions a list. Of each two
- * queued messages one is received again; the other, next to it, keeps it from merging into a larger block. All are received
- * at the end, since many frees in a row are what makes a CPU hand its private pages back.
- */
-static inline void lab_free_blocks(void)
-{
-	static const size_t sizes[] = { 12000, 24000, 49000 };	/* orders 2 to 4 */
-	static int pairs[3][LAB_FREE_BLOCKS][2];
-	static char message[49000];
-	bool good = true;
-
-	for (int s = 0; s < 3; s++) {
-		for (int i = 0; i < LAB_FREE_BLOCKS; i++) {
-			good &= !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs[s][i]);
-			good &= write(pairs[s][i][0], message, sizes[s]) > 0;
-			good &= write(pairs[s][i][0], message, sizes[s]) > 0;
-		}
-	}
-	for (int s = 0; s < 3; s++)
-		for (int i = 0; i < LAB_FREE_BLOCKS; i++)
-			good &= read(pairs[s][i][1], message, sizeof(message)) > 0;
-	if (!good)
-		lab_note("free blocks not prepared: %m");
-}
+#include "steady.h"	/* it says things, too */
 
 /*
  * One CPU for this task and its children, no page fault on the way, and no preemption by whom it wakes: with SCHED_BATCH
@@ -162,6 +131,7 @@ static inline void lab_settle(void)
 	if (sched_setscheduler(0, SCHED_BATCH, &none))
 		lab_note("not in SCHED_BATCH: %m");
 	lab_free_blocks();
+	lab_fresh_slabs();
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		lab_note("memory not locked: %m");
 }
@@ -172,48 +142,6 @@ static inline uint64_t lab_clock(void)
 
 	asm volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
 	return (uint64_t)high << 32 | low;
-}
-
-/* Nanoseconds until LAB_AFTER_TICK_NS after `tick`, on a whole microsecond of the kernel's clock. */
-static inline int64_t lab_left(const struct timespec *tick)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return LAB_AFTER_TICK_NS - tick->tv_nsec % 1000 - (now.tv_sec - tick->tv_sec) * 1000000000 - (now.tv_nsec - tick->tv_nsec);
-}
-
-/*
- * Begin in the same way in every boot. In a nap, workers and RCU finish what the last section left, and the task comes back to
- * an idle CPU, where the scheduler gives it a new slice. Then it waits until LAB_AFTER_TICK_NS after a tick, to the instruction
- * (each step of a REP instruction is one): where ticks fall among the operations, and how TCP rounds its round-trip times to
- * microseconds, follows. It waits in SCHED_FIFO, so that the fair class, which may leave a task that had more than its share on
- * the queue when it sleeps, does not know of it.
- */
-static inline void lab_align(void)
-{
-	static char bytes[LAB_NEAR_NS];
-	struct sched_param first = { 1 }, none = { 0 };
-	int policy = sched_getscheduler(0);
-	struct timespec last, tick;
-	const char *at = bytes;
-	int64_t left = 0;
-
-	usleep(LAB_NAP_US);
-	sched_setscheduler(0, SCHED_FIFO, &first);
-	for (int tries = 0; left <= 0 && tries < 10; tries++) {
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &last);
-		do
-			clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
-		while (tick.tv_nsec == last.tv_nsec);
-		while ((left = lab_left(&tick)) > LAB_BACK_NS)
-			;
-	}
-	sched_setscheduler(0, policy, &none);
-	while ((left = lab_left(&tick)) > LAB_NEAR_NS)
-		;
-	if (left > 0)
-		asm volatile("rep lodsb" : "+S"(at), "+c"(left) : : "rax", "memory");
 }
 
 /*
