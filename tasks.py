@@ -139,11 +139,10 @@ def stop(session: Session, ask: Ask, name: str = "", all: bool = False) -> None:
 @verb(*BENCH, host=True)
 def bench(session: Session, ask: Ask) -> None:
     """Payloads on base and patched, judged."""
-    from lab.campaign.bench import bench_verb
     from lab.campaign.dryrun import bench_lines
-    from lab.campaign.explain import explained
+    from lab.campaign.explain import explained_bench
 
-    session.do(ask, explained(bench_verb), bench_lines)
+    session.do(ask, explained_bench, bench_lines)
 
 
 @verb(*MATRIX, host=True)
@@ -155,6 +154,14 @@ def matrix(session: Session, ask: Ask, *, name: str = "default", shard: str = ""
         session.say([emit_text(session.lab, ask, name, emit)])
     else:
         session.do(ask, partial(matrix_verb, fresh=fresh), matrix_lines, name, shard)
+
+
+@verb(*GUEST, "payload", "row", "strict", host=True)
+def determinism(session: Session, ask: Ask, boots: str = "") -> None:
+    """One kernel, --boots cold boots (10): which counted rows are the same in all, and for each wobble the functions it is in."""
+    from lab.campaign.determinism import determinism_lines, determinism_verb
+
+    session.do(ask, lambda lab, a: determinism_verb(lab, a, boots), determinism_lines)
 
 
 @verb(*BENCH, host=True)
@@ -171,8 +178,7 @@ def report(session: Session, ask: Ask, run: str = "latest", cover: bool = False,
     from lab.campaign.again import cover_of, rendered
 
     if cover:
-        session.terminal.print_line(cover_of(session.lab, run))
-        return 0
+        return session.say([cover_of(session.lab, run)])
     return session.show(*rendered(session.lab, run), explain=explain)
 
 

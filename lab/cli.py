@@ -78,12 +78,13 @@ class Session:
         """Whether the next verb has nothing to stand on."""
         return self.code != 0 or (self._lab is not None and self._lab.has_run and self._lab.ledger.failed)
 
-    def say(self, lines: Iterable[str]) -> None:
-        """Print lines as results, each once: verbs of one line share steps."""
+    def say(self, lines: Iterable[str]) -> int:
+        """Print lines as results, each once: verbs of one line share steps. Returns the exit code, 0."""
         for line in lines:
             if line not in self.said:
                 self.said.add(line)
                 self.terminal.print_line(line)
+        return 0
 
     def do(
         self,

@@ -10,7 +10,7 @@ from lab.campaign.bench import in_blocks, jobs_of, payload_names, run_stage
 from lab.campaign.cellwork import judged_again
 from lab.campaign.explain import check, explained, explained_runs
 from lab.campaign.job import judge
-from lab.campaign.ledger import write_faces
+from lab.campaign.ledger import rows_status, write_faces
 from lab.campaign.plan import Ask, Side
 from lab.campaign.rounds import borrowed_name
 from lab.campaign.rundir import RunDir, find_run
@@ -18,11 +18,13 @@ from lab.campaign.session import Lab
 from lab.errors import UsageError
 from lab.kernel.foreign import foreign
 from lab.measure.regress import rows as case_rows
+from lab.measure.steady import counted, steadiness
 from lab.measure.verdict import compare
-from lab.model.judgement import Comparison, fails
+from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Status, worst
 from lab.model.run import Job, JobResult, PayloadSpec, Results, Role
-from lab.model.suite import CaseRow, suite_status
+from lab.model.steady import Steadiness
+from lab.model.suite import CaseRow
 from lab.model.wire import read_json
 from lab.report.markdown import cover_text
 
@@ -35,17 +37,17 @@ def rejudged(run: RunDir) -> Results:
     old = run.read_results()
     jobs = {place.path.name.removesuffix(".again"): read_json(place.job, Job) for place in run.jobs() if place.boot.is_file()}
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
+    payloads = [job.payload for job in jobs.values() if job.payload]
     if old.cells:
-        return _rejudged_cells(old, results, {job.payload.name: job.payload for job in jobs.values() if job.payload})
-    rows = compared(results, [job.payload for job in jobs.values() if job.payload], old.comparisons)
+        return _rejudged_cells(old, results, {payload.name: payload for payload in payloads})
+    rows = compared(results, payloads, old.comparisons)
     status = worst([*(item.status for item in old.builds), *(job.status for job in results)])
     tests = retested(results, old.tests)
-    if status is Status.PASS and any(fails(row, any_more=old.any_more, strict=old.strict) for row in rows):
-        status = Status.FAIL
-    elif status is Status.PASS:
-        status = suite_status(tests, strict=old.strict)
+    steady = resteadied(results, payloads, old.steadiness)
+    if status is Status.PASS:
+        status = rows_status(rows, tests, steady, any_more=old.any_more, strict=old.strict)
     code = {Status.PASS: 0, Status.FAIL: 1}.get(status, 3)
-    return replace(old, jobs=results, comparisons=rows, tests=tests, status=status, exit=code)
+    return replace(old, jobs=results, comparisons=rows, tests=tests, steadiness=steady, status=status, exit=code)
 
 
 def _rejudged_cells(old: Results, jobs: tuple[JobResult, ...], payloads: dict[str, PayloadSpec]) -> Results:
@@ -92,6 +94,20 @@ def retested(results: Sequence[JobResult], old: Sequence[CaseRow]) -> tuple[Case
     return tuple(found)
 
 
+def resteadied(
+    results: Sequence[JobResult], payloads: Sequence[PayloadSpec], old: Sequence[Steadiness]
+) -> tuple[Steadiness, ...]:
+    """The rows of one kernel over many boots judged again; what explains a wobble stays as long as it is one."""
+    specs = {payload.name: payload for payload in payloads}
+    found: list[Steadiness] = []
+    for row in old:
+        spec = specs.get(row.payload)
+        news = steadiness(spec, counted(spec, [row.metric]), results, row.boots, row.kernel) if spec else (row,)
+        kept = [replace(new, explained=row.explained, cause=row.cause) for new in news]
+        found += [told if new.verdict is Verdict.WOBBLE else new for told, new in zip(kept, news, strict=True)]
+    return tuple(found)
+
+
 def _side(jobs: Sequence[JobResult], role: Role) -> list[JobResult]:
     return [job for job in jobs if job.role == role]
 
@@ -117,7 +133,9 @@ def rerun_verb(lab: Lab, ask: Ask, name: str) -> None:
         raise UsageError(f"run {run.id} has no jobs to boot again", hint="./inv bench makes some")
     moved = [replace(job, directory=lab.ledger.run.job(job.id).path) for job in jobs]
     results = run_stage(lab, ask, in_blocks(lab, moved), "bench")
-    lab.ledger.comparisons += compared(results, [job.payload for job in jobs if job.payload], old.comparisons)
+    payloads = [job.payload for job in jobs if job.payload]
+    lab.ledger.comparisons += compared(results, payloads, old.comparisons)
+    lab.ledger.steadiness += resteadied(results, payloads, [replace(row, explained=0, cause=None) for row in old.steadiness])
     lab.ledger.tests += retested(results, old.tests)
 
 

@@ -44,7 +44,7 @@ def boot_lines(lab: Lab, ask: Ask, payload: PayloadSpec | None = None) -> Iterat
     yield f"# guest {spec.name}"
     yield dry_run(spec, lab.accel(ask), bzimage=bzimage, initrd=image.initrd, root=image.disk)
     if proof := lab.proof(spec):
-        yield from _payload(proof, asked(spec))
+        yield from payload_lines(proof, asked(spec))
 
 
 def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
@@ -53,10 +53,11 @@ def bench_lines(lab: Lab, ask: Ask) -> Iterator[str]:
     for name in payload_names(lab, ask, () if ask.kernel else lab.sides(ask)[1].series):
         payload = lab.payload(name)
         yield from boot_lines(lab, ask, payload)
-        yield from _payload(payload)
+        yield from payload_lines(payload)
 
 
-def _payload(payload: PayloadSpec, words: tuple[str, ...] = ()) -> Iterator[str]:
+def payload_lines(payload: PayloadSpec, words: tuple[str, ...] = ()) -> Iterator[str]:
+    """What a payload runs in its guest."""
     yield f"# payload {payload.name}, built in {payload.directory}, run in the guest:"
     if payload.peer:
         yield f"{quote(payload.peer)} # on the second guest, before the first starts"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.campaign.bench import run_stage
+from lab.campaign.bench import bench_verb, run_stage
 from lab.campaign.job import COST
 from lab.campaign.plan import Ask
 from lab.campaign.rundir import JobDir, RunDir, find_run
@@ -47,6 +47,11 @@ def explained(verb: Callable[[Lab, Ask], object]) -> Callable[[Lab, Ask], None]:
             explain_rows(lab, ask, pairs(lab.ledger.run.jobs()))
 
     return both
+
+
+def explained_bench(lab: Lab, ask: Ask) -> None:
+    """Payloads on base and patched, judged, and explained if asked for."""
+    explained(bench_verb)(lab, ask)
 
 
 def explained_runs(lab: Lab, ask: Ask, a: str, b: str) -> None:
@@ -104,22 +109,21 @@ def explanations(
         return []
     found: list[Explanation] = []
     chosen = {name: jobs[name] for name in dict.fromkeys(row.payload for row in rows)}
-    results = _boot(lab, ask, [job for pair in chosen.values() for job in pair])
+    results = boot_profiled(lab, ask, [job for pair in chosen.values() for job in pair], "bench")
     for name, pair in chosen.items():
         if {job.role for job in results if job.payload == name and job.status is Status.PASS} == {"baseline", "patched"}:
-            places = [_place(lab, job, results) for job in pair]
-            found += _explain(pair, places, [row for row in rows if row.payload == name], named)
+            found += explain_pair(lab, pair, results, [row for row in rows if row.payload == name], named)
     return found
 
 
-def _boot(lab: Lab, ask: Ask, jobs: Sequence[Job]) -> list[JobResult]:
-    """Boot them with a profile; the ledger's environment stays that of the judged boots."""
+def boot_profiled(lab: Lab, ask: Ask, jobs: Sequence[Job], verb: str) -> list[JobResult]:
+    """Boot judged jobs again with a profile; the ledger's environment stays that of the judged boots."""
     env = dict(lab.ledger.env)
     if ask.inlines:
         check_debug_info(jobs)
     profiling = Profiling(lab.settings.caches.plain if ask.caches else None, ask.inlines)
     own = [_profiling(lab, job, profiling) for job in jobs]
-    results = run_stage(lab, ask, own, "explain", "bench")
+    results = run_stage(lab, ask, own, "explain", verb)
     lab.ledger.env = env
     return results
 
@@ -153,8 +157,12 @@ def _place(lab: Lab, job: Job, results: Sequence[JobResult]) -> JobDir:
     return lab.ledger.run.job(f"{name}.again" if again else name)
 
 
-def _explain(pair: Pair, places: Sequence[JobDir], rows: Sequence[Comparison], named: Sequence[str]) -> list[Explanation]:
+def explain_pair(
+    lab: Lab, pair: Pair, results: Sequence[JobResult], rows: Sequence[Comparison], named: Sequence[str]
+) -> list[Explanation]:
+    """What the two boots with a profile that `boot_profiled` made of a pair of jobs say of rows; drawn beside them, too."""
     layers = read_layers()
+    places = [_place(lab, job, results) for job in pair]
     base, patched = (_side(job, place, rows) for job, place in zip(pair, places, strict=True))
     published = {table.row: table for table in pair[1].payload.published} if pair[1].payload else {}
     found = []

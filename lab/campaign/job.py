@@ -150,7 +150,7 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
         place.payload_err.write_text(collected.stderr, encoding="utf-8")
         progress.status = collected.status
         if job.explain:
-            place.kallsyms.write_text(late_symbols(shells[0], Deadline.after(QUIT_S)), encoding="utf-8")
+            place.kallsyms.write_text(late_symbols(shells[0], Deadline.after(QUIT_S * job.slow)), encoding="utf-8")
             progress.checks += (check_symbols(job, shells[0]),)
     progress.findings = tuple(finding for guest in guests for finding in guest.findings())
 

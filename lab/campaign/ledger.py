@@ -18,10 +18,11 @@ from lab.model.change import Build
 from lab.model.judgement import Comparison, fails
 from lab.model.machine import Accel
 from lab.model.matrix import CellResult, LeftOut
-from lab.model.outcome import Finding, Milestone, Status
+from lab.model.outcome import Finding, Milestone, Status, worst
 from lab.model.price import PriceList
 from lab.model.profile import Explanation
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.model.steady import Steadiness, steady_status
 from lab.model.suite import CaseRow, suite_status
 from lab.report.junit import junit_text
 from lab.report.markdown import cover_text
@@ -56,6 +57,7 @@ class Ledger:
         self.explanations: list[Explanation] = []
         self.bisection: Bisection | None = None
         self.prices: list[PriceList] = []
+        self.steadiness: list[Steadiness] = []
         self.findings: list[Finding] = []
         self.cells: list[CellResult] = []
         self.left_out: tuple[LeftOut, ...] = ()
@@ -153,6 +155,7 @@ class Ledger:
             left_out=self.left_out,
             bisection=self.bisection,
             prices=tuple(self.prices),
+            steadiness=tuple(self.steadiness),
             stages=tuple(Milestone(name, round(seconds, 1)) for name, seconds in self.stages.items()),
         )
         write_faces(self.run, results)
@@ -177,8 +180,7 @@ class Ledger:
         """What was found, once everything that was built and booted is well."""
         if self.bisection is not None:
             return BISECTED[self.bisection.word]
-        bad = any(fails(row, any_more=self.any, strict=self.strict) for row in self.comparisons)
-        return Status.FAIL if bad else suite_status(self.tests, strict=self.strict)
+        return rows_status(self.comparisons, self.tests, self.steadiness, any_more=self.any, strict=self.strict)
 
     def _exit(self, status: Status, error: BaseException | None) -> int:
         if isinstance(error, KeyboardInterrupt):
@@ -188,6 +190,14 @@ class Ledger:
         if error is not None and not isinstance(error, LabError):
             return 3
         return {Status.PASS: 0, Status.SKIP: 3, Status.FAIL: 1}.get(status, 3)
+
+
+def rows_status(
+    rows: Sequence[Comparison], tests: Sequence[CaseRow], steady: Sequence[Steadiness], *, any_more: bool, strict: bool
+) -> Status:
+    """What was measured makes of a run whose boots are all good."""
+    bad = any(fails(row, any_more=any_more, strict=strict) for row in rows)
+    return worst([Status.FAIL if bad else Status.PASS, suite_status(tests, strict=strict), steady_status(steady, strict=strict)])
 
 
 def write_faces(run: RunDir, results: Results) -> None:

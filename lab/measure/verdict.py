@@ -20,6 +20,8 @@ COUNT_BOOTS = 3
 TOTAL_WOBBLE = 0.02
 """How far a total must move to say anything. It holds the interrupts and other tasks that happened to run: in eight unchanged
 boots the totals of 21 rows varied by up to 0.6 %, while 19 of the medians were identical and two varied by 0.03 %."""
+TOTAL_NOISE = 0.01
+"""How far a total may stay behind a median that fell: not by more than totals of one kernel are seen to move (`determinism`)."""
 
 Values = Sequence[float]
 Judged = tuple[Verdict, float, bool, str]
@@ -146,7 +148,7 @@ class _Side:
         if not self.jobs:
             return f"no boot of {self.label} passed"
         if self.skips(metric):
-            return f"skipped on {self.label}: {_why_skipped(metric, self.jobs[0])}"
+            return f"skipped on {self.label}: {why_skipped(metric, self.jobs[0])}"
         return f"{metric.name} is missing in {', '.join(job.id for job in lacking)}" if lacking else ""
 
     def by_number(self, metric: Metric) -> dict[int, float]:
@@ -155,10 +157,10 @@ class _Side:
 
     def skips(self, metric: Metric) -> bool:
         """Whether every boot skipped it."""
-        return bool(self.jobs) and all(_why_skipped(metric, job) for job in self.jobs)
+        return bool(self.jobs) and all(why_skipped(metric, job) for job in self.jobs)
 
 
-def _why_skipped(metric: Metric, job: JobResult) -> str:
+def why_skipped(metric: Metric, job: JobResult) -> str:
     """The reason that the skipped case of the metric's name, or of a part of it before a dot, gave."""
     skipped = [case for case in job.cases if case.status is Status.SKIP]
     return next((case.detail for case in skipped if f"{metric.name}.".startswith(f"{case.name}.")), "")
@@ -237,12 +239,17 @@ def _ratio(base: Spread, patched: Spread) -> float | None:
 
 
 def _confirmed(row: Comparison, total: Comparison | None) -> Comparison:
-    """FEWER needs the total to agree: work that only moved out of the operation is no gain."""
+    """FEWER needs the total to agree: work that only moved out of the operation is no gain.
+
+    A fall that is smaller than what a total moves by itself stands, and says that nothing confirms it.
+    """
     if row.kind != "exact" or row.verdict is not Verdict.FEWER or total is None:
         return row
-    moved = total.delta - row.delta
-    if total.verdict is not Verdict.MORE and moved <= TOTAL_WOBBLE * total.base.median:
-        return row
-    totals = f"{total.base.median:.1f} to {total.patched.median:.1f}"
-    note = f"work moved: the median fell by {-row.delta:g}, all that was executed went from {totals}"
-    return replace(row, verdict=Verdict.WOBBLE, material=False, note=note)
+    noise = TOTAL_NOISE * total.base.median
+    if total.verdict is Verdict.MORE or total.delta - row.delta > noise:
+        totals = f"{total.base.median:.1f} to {total.patched.median:.1f}"
+        note = f"work moved: the median fell by {-row.delta:g}, all that was executed went from {totals}"
+        return replace(row, verdict=Verdict.WOBBLE, material=False, note=note)
+    if -row.delta <= noise:
+        return replace(row, note=f"all that was executed moves by up to {TOTAL_NOISE:.0%} by itself and cannot confirm so little")
+    return row

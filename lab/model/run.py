@@ -14,6 +14,7 @@ from lab.model.outcome import Case, Finding, Milestone, Row, Status
 from lab.model.price import PriceList
 from lab.model.profile import PLAIN, Explanation, Profiling
 from lab.model.published import Published
+from lab.model.steady import Steadiness
 from lab.model.suite import CaseRow
 
 Role = Literal["baseline", "patched"]
@@ -236,4 +237,6 @@ class Results:
     """Which patch did it. Its looks are in no `builds` or `jobs`."""
     prices: tuple[PriceList, ...] = ()
     """What every patch costs, with `bisect --profile` or `matrix --per-patch`."""
+    steadiness: tuple[Steadiness, ...] = ()
+    """One kernel's rows over many cold boots."""
     schema: int = SCHEMA

@@ -17,8 +17,9 @@ from lab.model.judgement import Comparison, Verdict, fails
 from lab.model.matrix import CellResult
 from lab.model.outcome import Case, Finding, Status
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.model.steady import Steadiness
 from lab.model.suite import CaseRow, CaseVerdict, held
-from lab.report import words
+from lab.report import steady, words
 from lab.report.suites import evidence, reason
 
 NOT_XML = re.compile("[^\t\n\u0020-\u007e\u0085\u00a0-\ud7ff\ue000-\ufdcf\ufde0-\ufffd\U00010000-\U0001fffd]")
@@ -38,6 +39,8 @@ def junit_text(results: Results) -> str:
         suites[_suite(job.payload, job.kconfig, job.guest)] += _job(job)
     for row in results.comparisons if not results.cells else ():
         suites[_suite(row.payload, row.kconfig, row.guest)].append(_comparison(row, results))
+    for one in results.steadiness:
+        suites[_suite(one.payload, one.kconfig, one.guest)].append(_steady(one, results))
     for test in results.tests if not results.cells else ():
         suites[_suite(test.suite, test.kconfig, test.guest)].append(_compared(test, results))
     suites["lab"].append(_run(results))
@@ -123,6 +126,21 @@ def _comparison(row: Comparison, results: Results) -> TestCase:
         case.add_failure_info(_title(title, row.verdict), _clean(text), row.verdict)
     elif row.verdict in (Verdict.WOBBLE, Verdict.INCONCLUSIVE):
         case.add_skipped_info(_title(title, row.verdict), _clean(text))
+    return case
+
+
+def _steady(row: Steadiness, results: Results) -> TestCase:
+    """A row of one kernel over many boots: a wobble is a skip with its cause, with --strict a failure; no value is an error."""
+    title = f"{row.verdict}: {steady.value_set(row)}"
+    text = "\n".join(
+        filter(None, [title, f"boots whose laps are all the same: {steady.samples(row)}", steady.reason(row), *row.digests])
+    )
+    case = _case(_suite(row.payload, row.kconfig, row.guest), f"{row.kernel}, {row.boots} boots: {row.metric}", stdout=text)
+    if row.verdict is Verdict.INCONCLUSIVE:
+        case.add_error_info(_title(f"{row.verdict}: {row.note}", row.verdict), _clean(text), row.verdict)
+    elif row.verdict is Verdict.WOBBLE:
+        add = case.add_failure_info if results.strict else case.add_skipped_info
+        add(_title(title, row.verdict), _clean(text))
     return case
 
 

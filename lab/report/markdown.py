@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Status
 from lab.model.run import Results
-from lab.report import suites, words
+from lab.report import steady, suites, words
 from lab.report.grid import grid_lines, told_lines
 from lab.report.words import Block
 
@@ -28,9 +28,9 @@ def cover_text(results: Results) -> str:
     for block in words.blocks(results):
         parts += [_heading(results, block), _table(block), _notes(block)]
     for tests in suites.tables(results):
-        notes = "\n".join(_wrap(f"- {_plain(note)}", "  ") for note in tests.notes)
-        cells = [[_plain(cell) for cell in line] for line in (suites.COLUMNS, *tests.lines)]
-        parts += [f"### {_plain(tests.suite)}\n\n{_wrap(_plain(tests.head))}", _aligned(cells, numbers=False), notes]
+        parts += _words(tests.suite, tests.head, suites.COLUMNS, tests.lines, tests.notes)
+    for rows in steady.tables(results):
+        parts += _words(rows.rows[0].payload, rows.head, steady.COLUMNS, rows.lines, rows.notes)
     parts += _meanings(results)
     if failures := _failures(results):
         parts.append(failures)
@@ -78,6 +78,15 @@ def _table(block: Block) -> str:
     return _aligned([head, *cells])
 
 
+def _words(
+    title: str, head: str, columns: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]
+) -> tuple[str, str, str]:
+    """A heading, a table of words, notes."""
+    cells = [[_plain(cell) for cell in line] for line in ([column.removeprefix(">") for column in columns], *lines)]
+    told = "\n".join(_wrap(f"- {_plain(note)}", "  ") for note in notes)
+    return f"### {_plain(title)}\n\n{_wrap(_plain(head))}", _aligned(cells, numbers=False), told
+
+
 def _aligned(table: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     text = range(len(widths))[
@@ -116,7 +125,8 @@ def _costs(rows: Sequence[Comparison]) -> str:
 
 def _meanings(results: Results) -> list[str]:
     modes = dict.fromkeys(words.mode(results, block) for block in words.blocks(results))
-    return [_wrap(MEANING[mode]) for mode in modes if mode in MEANING]
+    told = [MEANING[mode] for mode in modes if mode in MEANING]
+    return [_wrap(text) for text in (*told, *([steady.MEANING] if results.steadiness else []))]
 
 
 def _failures(results: Results) -> str:

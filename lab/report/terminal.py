@@ -1,4 +1,4 @@
-"""The one door to rich: progress on stderr, results on stdout."""
+"""The door to rich: progress on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from rich.box import SIMPLE, Box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -22,18 +21,16 @@ from lab.events import Event
 from lab.model.judgement import Comparison, fails
 from lab.model.outcome import Status
 from lab.model.run import BuildRecord, JobResult, Results
-from lab.report import bisections, explained, prices, suites, words
+from lab.report import bisections, explained, prices, steady, suites, words
 from lab.report.grid import grid_lines, told_lines
-from lab.report.progress import JobState, Line, Progress, Stage
+from lab.report.live import STATUS_STYLES, picture
+from lab.report.progress import Line, Progress
 from lab.report.words import Block, duration, printable
 
 PIPED_WIDTH = 100
-LIVE_LINES = 6
-LIVE_JOBS = 12
 DETAIL_LINES = 60
 PLAIN_BOX = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 TONES = {"good": "green", "bad": "bold red", "": ""}
-STATUS_STYLES = {"PASS": "green", "SKIP": "yellow", "FAIL": "bold red", "ERROR": "bold red", "MISS": "bold magenta", "": "cyan"}
 VERDICT_STYLES = {
     "EQUAL": "",
     "UNCHANGED": "",
@@ -101,6 +98,7 @@ class Terminal:
         for block in words.blocks(results):
             self._print_block(results, block)
         self._print_explanations(results, everything=explain)
+        self._print_steadiness(results)
         self._print_tests(results)
         for job in results.jobs:
             if not job.payload and job.milestones and job.status is Status.PASS:
@@ -138,15 +136,21 @@ class Terminal:
         self._print_table(["row", ">base", ">patched", ">delta", ">ratio", "verdict"], cells)
         if block.folded:
             self._say(block.folded)
-        for row in words.loud(block.rows):
-            by_boot = f"  {block.label(row)} {row.verdict} by boot: {words.by_boot(row)}"
-            self._say(textwrap.fill(by_boot, PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+        self._say_notes(f"{block.label(row)} {row.verdict} by boot: {words.by_boot(row)}" for row in words.loud(block.rows))
+
+    def _say_notes(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+
+    def _print_steadiness(self, results: Results) -> None:
+        for rows in steady.tables(results):
+            self.print_tables([(rows.head, steady.COLUMNS, rows.lines)])
+            self._say_notes(rows.notes)
 
     def _print_tests(self, results: Results) -> None:
         for table in suites.tables(results):
             self.print_tables([(table.head, suites.COLUMNS, table.lines)])
-            for note in table.notes:
-                self._say(textwrap.fill(f"  {note}", PIPED_WIDTH, subsequent_indent="      ", break_long_words=False))
+            self._say_notes(table.notes)
             for row in table.wholes:
                 self._say_all(suites.evidence(results, row), "bold red")
 
@@ -196,13 +200,7 @@ class Terminal:
             live.stop()
 
     def _picture(self) -> RenderableType:
-        stages, jobs = list(self._progress.stages.values()), list(self._progress.jobs.values())
-        now = time.monotonic()
-        parts: list[RenderableType] = [_jobs(jobs, now)] if jobs else []
-        if stages:
-            parts.append(_bars(stages, now))
-            parts += [Text(f"  {printable(line)}", style="dim", no_wrap=True) for line in list(stages[-1].lines)[-LIVE_LINES:]]
-        return Group(*parts)
+        return picture(list(self._progress.stages.values()), list(self._progress.jobs.values()), time.monotonic())
 
 
 class _Console(Console):
@@ -269,29 +267,3 @@ def _builds(builds: Sequence[BuildRecord]) -> tuple[str, list[str], list[list[st
         for build in builds
     ]  # fmt: skip
     return "", ["kernel", "kconfig", "release", "tree", "status", ">built in", ">objects"], rows
-
-
-def _jobs(jobs: Sequence[JobState], now: float) -> Table:
-    table = Table.grid(padding=(0, 2))
-    shown = sorted(jobs, key=lambda job: bool(job.status))[:LIVE_JOBS]
-    for job in shown:
-        spent = job.seconds if job.status else now - job.started
-        status = Text(job.status or "running", style=STATUS_STYLES.get(job.status, ""))
-        table.add_row("", Text(job.job), status, duration(spent), Text(printable(job.detail), no_wrap=True))
-    if len(jobs) > len(shown):
-        table.add_row("", f"and {len(jobs) - len(shown)} more that are done", "", "", "")
-    return table
-
-
-def _bars(stages: Sequence[Stage], now: float) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for stage in stages:
-        spent = now - stage.started
-        known = f" of about {duration(stage.expected_s)}" if stage.expected_s else ""
-        bar = ProgressBar(
-            total=stage.expected_s or None, completed=min(spent, stage.expected_s), width=24, pulse=not stage.expected_s
-        )
-        table.add_row(
-            Text(stage.stage, style="bold"), Text(printable(stage.what), no_wrap=True), bar, f"{duration(spent)}{known}"
-        )
-    return table

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.model.judgement import Comparison, Verdict, fails
 from lab.model.outcome import Finding, RowKind, Status
 from lab.model.run import BuildRecord, JobResult, Results
+from lab.model.steady import Steadiness
 from lab.report import bisections, prices, suites
 
 LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, Verdict.FEWER, Verdict.IMPROVED)
@@ -25,6 +26,8 @@ SYMBOLS = {
     "NEW": ".", "FIXED": ".", "FAILS": "f", "FLAKY": "~", "SKIPPED": "s",
 }  # fmt: skip
 """One character for a cell of a grid."""
+Cell = tuple[str, str, str]
+"""Payload, kconfig, guest."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Block:
     a: str
     b: str
     rows: tuple[Comparison, ...]
+
+    @property
+    def cell(self) -> Cell:
+        """Where its numbers come from."""
+        return self.payload, self.kconfig, self.guest
 
     @property
     def shown(self) -> tuple[Comparison, ...]:
@@ -77,23 +85,29 @@ def blocks(results: Results) -> list[Block]:
 
 def head(results: Results, block: Block) -> tuple[str, str]:
     """What a number is worth nothing without, in two lines: mode, QEMU, accelerator, release; unit, the two sides."""
-    env = environment(results, block)
+    machine = where(results, block.cell, mode(results, block))
+    return machine, f"{block.unit or 'units by row'}; base = {block.a}, patched = {block.b}"
+
+
+def where(results: Results, cell: Cell, how: str) -> str:
+    """Payload and mode, QEMU, accelerator, release, kconfig, guest."""
+    payload, kconfig, guest = cell
+    env = environment(results, cell)
     accel = results.accel
     machine = f"QEMU {accel.qemu_version} {accel.name}" if accel else f"QEMU {env.get('qemu', 'unknown')}"
-    releases = sorted({build.release for build in results.builds if build.kconfig == block.kconfig})
+    releases = sorted({build.release for build in results.builds if build.kconfig == kconfig})
     kernel = f"Linux {' and '.join(releases) or env.get('release', 'of unknown release')}"
-    parts = [f"{block.payload}: {mode(results, block)} mode", machine, kernel, f"kconfig {block.kconfig}", f"guest {block.guest}"]
-    return ", ".join(parts), f"{block.unit or 'units by row'}; base = {block.a}, patched = {block.b}"
+    return ", ".join([f"{payload}: {how} mode", machine, kernel, f"kconfig {kconfig}", f"guest {guest}"])
 
 
 def mode(results: Results, block: Block) -> str:
     """exact, counts, wall or emulated: as the jobs recorded it, else as the kind of the rows implies."""
-    return environment(results, block).get("mode") or "/".join(sorted({MODES[row.kind] for row in block.rows}))
+    kinds = "/".join(sorted({MODES[row.kind] for row in block.rows}))
+    return environment(results, block.cell).get("mode") or kinds
 
 
-def environment(results: Results, block: Block) -> dict[str, str]:
-    """The run's environment with what the block's jobs agree on."""
-    cell = (block.payload, block.kconfig, block.guest)
+def environment(results: Results, cell: Cell) -> dict[str, str]:
+    """The run's environment with what the cell's jobs agree on."""
     envs = [job.env for job in results.jobs if (job.payload, job.kconfig, job.guest) == cell]
     agreed = {key: value for env in envs[:1] for key, value in env.items() if all(other.get(key) == value for other in envs)}
     return {**results.env, **agreed}
@@ -204,7 +218,9 @@ def _judged(results: Results) -> str:
     tail = f"; {_counted(skipped, 'boot')} skipped" if skipped else ""
     if results.tests:
         tail = f"{tail}; {suites.sentence(results)}"
-    if results.tests and not rows:
+    if results.steadiness:
+        tail = f"; {_steady(results.steadiness)}{tail}"
+    if (results.tests or results.steadiness) and not rows:
         return tail.removeprefix("; ")
     if not rows:
         done = _counted(len(results.jobs), "boot") if results.jobs else _counted(len(results.builds), "kernel")
@@ -215,6 +231,17 @@ def _judged(results: Results) -> str:
     parts = [_some(word, group) for word, group in groups.items() if group]
     failing = sum(fails(row, any_more=results.any_more, strict=results.strict) for row in rows)
     return f"of {_counted(len(rows), 'row')} {', '.join(parts)}; {failing or 'none'} beyond what is allowed{tail}"
+
+
+def _steady(rows: Sequence[Steadiness]) -> str:
+    """`of 21 rows in 10 cold boots 19 EQUAL, 2 WOBBLE (tcp.4096, tcp.16384)`."""
+    boots = " or ".join(str(boots) for boots in sorted({row.boots for row in rows}))
+    if all(row.verdict is Verdict.EQUAL for row in rows):
+        return f"all {_counted(len(rows), 'row')} EQUAL in {boots} cold boots"
+    groups = {word: [row.metric for row in rows if row.verdict is word] for word in (Verdict.EQUAL, *LOUD)}
+    named = (f" ({', '.join(names)})" if word is not Verdict.EQUAL else "" for word, names in groups.items() if names)
+    parts = [f"{len(names)} {word}" for word, names in groups.items() if names]
+    return f"of {_counted(len(rows), 'row')} in {boots} cold boots {', '.join(map(''.join, zip(parts, named, strict=True)))}"
 
 
 def _some(word: Verdict, rows: list[Comparison]) -> str:

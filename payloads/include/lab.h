@@ -39,7 +39,6 @@
 #define LAB_MAX_LAPS 10000
 #define LAB_TICK_NS 1000000		/* CONFIG_HZ_1000 */
 #define LAB_PHASE_NS 50000		/* an interrupt that ends a sleep, and what it starts, is done by then */
-#define LAB_FREE_BLOCKS 100
 
 /* One operation; returns whether it did what it should. */
 typedef bool (*lab_op)(void *context);
@@ -120,32 +119,7 @@ static inline int lab_exit(void)
 	return lab_failed ? 1 : 0;
 }
 
-/*
- * Free blocks of every order that a socket buffer takes. The page allocator checks that there is one by walking its free lists
- * until it finds it, and how far it walks would depend on what happened since boot: eight instructions a list. Of each two
- * queued messages one is received again; the other, next to it, keeps it from merging into a larger block. All are received
- * at the end, since many frees in a row are what makes a CPU hand its private pages back.
- */
-static inline void lab_free_blocks(void)
-{
-	static const size_t sizes[] = { 12000, 24000, 49000 };	/* orders 2 to 4 */
-	static int pairs[3][LAB_FREE_BLOCKS][2];
-	static char message[49000];
-	bool good = true;
-
-	for (int s = 0; s < 3; s++) {
-		for (int i = 0; i < LAB_FREE_BLOCKS; i++) {
-			good &= !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs[s][i]);
-			good &= write(pairs[s][i][0], message, sizes[s]) > 0;
-			good &= write(pairs[s][i][0], message, sizes[s]) > 0;
-		}
-	}
-	for (int s = 0; s < 3; s++)
-		for (int i = 0; i < LAB_FREE_BLOCKS; i++)
-			good &= read(pairs[s][i][1], message, sizeof(message)) > 0;
-	if (!good)
-		lab_note("free blocks not prepared: %m");
-}
+#include "steady.h"	/* it says things, too */
 
 /*
  * Let a CPU keep the pages it frees for itself: an eighth of a zone instead of some hundreds. Where it takes and gives them in
@@ -176,6 +150,7 @@ static inline void lab_settle(void)
 	if (sched_setscheduler(0, SCHED_BATCH, &none))
 		lab_note("not in SCHED_BATCH: %m");
 	lab_free_blocks();
+	lab_fresh_slabs();
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		lab_note("memory not locked: %m");
 }
@@ -251,6 +226,7 @@ static inline int lab_measure_apart(const char *name, lab_op op, lab_op between,
 
 	if (laps * step > LAB_MAX_LAPS)
 		lab_bail("%s: more than %d laps", name, LAB_MAX_LAPS / step);
+	lab_align();
 	for (int i = 0; i < warmup; i++)
 		failures += (between && !between(context)) + !op(context);
 	failures += lab_loop(op, between ? between : op, context, laps * step, clock);

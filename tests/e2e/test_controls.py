@@ -17,6 +17,9 @@ CONTROLS = sorted(
 )
 ONE = "busted/one-instruction"
 CHECKED = ("profile", "guest.symbols")
+MOVES = "busted/moves-work"
+WOBBLES = "busted/wobbles"
+"""What `determinism` finds: test_determinism.py."""
 
 
 def declared(name: str) -> dict[str, Any]:
@@ -24,10 +27,10 @@ def declared(name: str) -> dict[str, Any]:
 
 
 def test_the_controls_are_all_there() -> None:
-    assert len(CONTROLS) >= 11
+    assert len(CONTROLS) >= 13
 
 
-@pytest.mark.parametrize("name", [name for name in CONTROLS if name != ONE])
+@pytest.mark.parametrize("name", [name for name in CONTROLS if name not in (ONE, MOVES, WOBBLES)])
 def test_a_control_is_called_what_it_is(name: str, default_run: Line) -> None:
     expect = declared(name)["expect"]
     words = [VERB[expect["stage"]], "--series", name]
@@ -58,6 +61,22 @@ def test_one_instruction_is_seen_as_exactly_that_and_in_the_function_that_has_it
     gained = {one["name"]: one["delta"] for one in explained["pipe.64"]["functions"] if abs(one["delta"]) >= 0.5}
     assert gained == {"vfs_read": 2.0}
     assert explained["pipe.64"]["patched"] == rows["pipe.64"]["patched"]["median"] + explained["pipe.64"]["bracket"]
+
+
+def test_work_that_moved_into_a_worker_is_no_gain(default_run: Line) -> None:
+    line = inv("bench", "--series", MOVES, "--payload", "pingpong")
+
+    rows = {row["metric"]: row for row in line.results["comparisons"]}
+    moved, total = rows["pipe.16384"], rows["pipe.16384.total"]
+    assert line.code == 1
+    assert moved["delta"] < -0.02 * moved["base"]["median"]
+    assert (moved["verdict"], moved["note"].partition(":")[0]) == ("WOBBLE", "work moved")
+    assert (total["verdict"], total["material"]) == ("MORE", True)
+    assert {row["verdict"] for row in rows.values() if row["metric"].startswith(("futex", "unix", "udp"))} <= {
+        "EQUAL",
+        "WOBBLE",
+        "UNCHANGED",
+    }
 
 
 @pytest.mark.full

@@ -24,7 +24,7 @@ GOOD = "KTAP version 1\\n1..1\\n# sample reads 4 calls\\nok 1 reads\\n"
 
 @dataclass(frozen=True)
 class Script:
-    """What the fake kernel does, what the payload's shell script does, how long it may take, and its argument."""
+    """What the fake kernel does, what the payload's shell script does, how long it may take, its argument (else: which boot)."""
 
     fake: str = "ready"
     payload: str = f"printf '{GOOD}'"
@@ -48,6 +48,7 @@ CASES = {
     ),
     "silent": Script(payload="true"),
     "truncated": Script(payload="printf 'KTAP version 1\\n1..2\\n# sample reads 4 calls\\nok 1 reads\\n'"),
+    "wobbles": Script(payload="printf 'KTAP version 1\\n1..1\\n# sample reads %d calls\\nok 1 reads\\n' $1"),
     "nan": Script(payload="printf 'KTAP version 1\\n1..1\\n# sample reads nan calls\\nok 1 reads\\n'"),
     "cut": Script(fake="cut=2", payload="sleep 60"),
     "qemu-dies": Script(fake="die"),
@@ -86,7 +87,7 @@ def fake_job(run: RunDir, cache: Cache, case: str, number: int = 1, role: Role =
             summary="",
             directory=payload,
             hash="p",
-            command=("./run", script.word),
+            command=("./run", script.word or str(number)),
             metrics=(Metric("reads", "calls", "count"),),
             timeout_s=script.timeout_s,
             instrument=False,

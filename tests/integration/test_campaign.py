@@ -22,6 +22,7 @@ from lab.campaign.rundir import RunDir, read_job_result
 from lab.campaign.schedule import Pool
 from lab.events import silent
 from lab.measure.blocks import blocks
+from lab.measure.steady import steadiness
 from lab.measure.verdict import compare
 from lab.model.judgement import Comparison, Metric, Verdict
 from lab.model.outcome import Status
@@ -93,6 +94,25 @@ def test_no_truncation_of_the_payloads_output_is_a_pass(tmp_path: Path, cut: int
     place.payload_out.write_bytes(whole[: min(cut, len(whole) - 2)])
 
     assert judge(read_json(place.job, Job)).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("cases", "verdict", "said"),
+    [
+        (["good", "good", "good"], Verdict.EQUAL, ""),
+        (["wobbles", "wobbles"], Verdict.WOBBLE, "the leak is not known"),
+        (["good", "qemu-dies"], Verdict.INCONCLUSIVE, "boot 2 is MISS"),
+        (["good", "nan"], Verdict.INCONCLUSIVE, "boot 2 is FAIL"),
+        (["good", "panic"], Verdict.INCONCLUSIVE, "boot 2 is FAIL"),
+    ],
+)
+def test_how_steady_many_boots_are(tmp_path: Path, cases: list[str], verdict: Verdict, said: str) -> None:
+    results = run_cases(tmp_path / "run", cases)
+    spec = read_json(RunDir(tmp_path / "run").jobs()[0].job, Job).payload
+    assert spec is not None
+
+    (row,) = steadiness(spec, spec.metrics, results, len(cases), "fake")
+    assert (row.verdict, row.note) == (verdict, said)
 
 
 def start(tmp_path: Path, *cases: str) -> subprocess.Popen[str]:

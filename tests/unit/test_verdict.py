@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.measure.verdict import compare, judge, more_boots, needs_more_boots
-from lab.model.judgement import Comparison, Metric, Verdict
+from lab.model.judgement import Comparison, Metric, Verdict, fails
 from lab.model.outcome import Case, Row, RowKind, Status
 from lab.model.run import JobResult, PayloadSpec, Role
 
@@ -219,6 +219,30 @@ def test_fewer_needs_the_total_to_agree() -> None:
     assert (moved.verdict, moved.material) == (Verdict.WOBBLE, False)
     assert "work moved" in moved.note
     assert total.verdict is Verdict.UNCHANGED
+
+
+@pytest.mark.parametrize(
+    ("patched", "total", "verdict", "said"),
+    [
+        (9700, 9800, Verdict.FEWER, ""),
+        (9700, 9950, Verdict.WOBBLE, "work moved: the median fell by 300, all that was executed went from 10100.0 to 9950.0"),
+        (9990, 10095, Verdict.FEWER, "cannot confirm so little"),
+        (9990, 10195, Verdict.WOBBLE, "work moved"),
+    ],
+)
+def test_a_total_that_stays_behind_by_a_percent_contradicts(patched: float, total: float, verdict: Verdict, said: str) -> None:
+    row, _ = sides(10000, patched, 10100, total)
+
+    assert row.verdict is verdict
+    assert said in row.note
+    assert row.material == (verdict is Verdict.FEWER and patched < 9950)
+
+
+def test_work_that_moved_and_grew_is_more_on_the_total() -> None:
+    row, total = sides(20887, 19921, 21215, 23547)
+
+    assert (row.verdict, total.verdict, total.material) == (Verdict.WOBBLE, Verdict.MORE, True)
+    assert (fails(row), fails(total)) == (False, True)
 
 
 def test_more_needs_nobody() -> None:

@@ -70,7 +70,7 @@ def test_what_jobs_disagree_on_is_not_said_of_the_block() -> None:
     mixed = (job(), replace(job(2), env={"mode": "counts"}))
     (block,) = words.blocks(results(jobs=mixed))
 
-    assert "mode" not in words.environment(results(jobs=mixed), block)
+    assert "mode" not in words.environment(results(jobs=mixed), block.cell)
 
 
 def test_sentence() -> None:

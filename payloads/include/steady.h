@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What makes one boot like another: where memory is taken from, and when a measurement begins. Part of <lab.h>. */
+#ifndef STEADY_H
+#define STEADY_H
+
+#include <netinet/in.h>
+#include <sched.h>
+#include <time.h>
+
+#define LAB_FREE_BLOCKS 100
+#define LAB_MAX_HELD 2000
+#define LAB_LARGEST_SLAB 5000	/* of a datagram whose buffer is in a slab */
+#define LAB_NAP_US 10000
+#define LAB_AFTER_TICK_NS 100000
+#define LAB_BACK_NS 50000	/* longer than sched_setscheduler() */
+#define LAB_NEAR_NS 1000	/* longer than a look at the clock */
+
+/*
+ * Free blocks of every order that a socket buffer takes. The page allocator checks that there is one by walking its free lists
+ * until it finds it, and how far it walks would depend on what happened since boot: eight instructions a list. Of each two
+ * queued messages one is received again; the other, next to it, keeps it from merging into a larger block. All are received
+ * at the end, since many frees in a row are what makes a CPU hand its private pages back.
+ */
+static inline void lab_free_blocks(void)
+{
+	static const size_t sizes[] = { 12000, 24000, 49000 };	/* orders 2 to 4 */
+	static int pairs[3][LAB_FREE_BLOCKS][2];
+	static char message[49000];
+	bool good = true;
+
+	for (int s = 0; s < 3; s++) {
+		for (int i = 0; i < LAB_FREE_BLOCKS; i++) {
+			good &= !socketpair(AF_UNIX, SOCK_DGRAM, 0, pairs[s][i]);
+			good &= write(pairs[s][i][0], message, sizes[s]) > 0;
+			good &= write(pairs[s][i][0], message, sizes[s]) > 0;
+		}
+	}
+	for (int s = 0; s < 3; s++)
+		for (int i = 0; i < LAB_FREE_BLOCKS; i++)
+			good &= read(pairs[s][i][1], message, sizeof(message)) > 0;
+	if (!good)
+		lab_note("free blocks not prepared: %m");
+}
+
+/* Pages of slabs whose objects are never reclaimed, with what the CPU has counted by itself; -1: unknown. */
+static inline long lab_slab_pages(void)
+{
+	FILE *file = fopen("/proc/sys/vm/stat_refresh", "w");
+	long pages = -1;
+	char line[128];
+
+	if (file) {
+		fputs("1", file);
+		fclose(file);
+	}
+	file = fopen("/proc/vmstat", "r");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "nr_slab_unreclaimable %ld", &pages) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return pages;
+}
+
+/*
+ * Datagrams come to lie at the same places of their slabs in every boot: where they lie decides which way memcpy() goes and
+ * whether a free is a fast one. Some are queued for good, until one of them begins a new slab (two pages at least; an sk_buff
+ * takes a slab of one), which leaves none of the old ones with room.
+ */
+static inline void lab_fresh_slab(size_t size)
+{
+	struct sockaddr_in self = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 1 << 26, held = 0;
+	static const char message[LAB_LARGEST_SLAB];
+	socklen_t length = sizeof(self);
+	long before, grown = 0;
+
+	if (bind(fd, (void *)&self, length) || getsockname(fd, (void *)&self, &length) ||
+	    connect(fd, (void *)&self, length) || setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room))) {
+		lab_note("slabs not prepared: %m");
+		return;
+	}
+	for (before = lab_slab_pages(); before >= 0 && grown < 2 && held < LAB_MAX_HELD; held++) {
+		if (send(fd, message, size, 0) != (ssize_t)size)
+			break;
+		grown = lab_slab_pages() - before;
+		before += grown;
+	}
+	lab_note("%d datagrams of %zu B are held; the last took %ld pages of slabs", held, size, grown);
+}
+
+/* The small buffers of sk_buffs, and those of 1, 2, 4 and 8 KiB. */
+static inline void lab_fresh_slabs(void)
+{
+	static const size_t sizes[] = { 64, 400, 1400, 3000, LAB_LARGEST_SLAB };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		lab_fresh_slab(sizes[i]);
+}
+
+/* Nanoseconds until LAB_AFTER_TICK_NS after `tick`, on a whole microsecond of the kernel's clock. */
+static inline int64_t lab_left(const struct timespec *tick)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return LAB_AFTER_TICK_NS - tick->tv_nsec % 1000 - (now.tv_sec - tick->tv_sec) * 1000000000 - (now.tv_nsec - tick->tv_nsec);
+}
+
+/*
+ * Begin in the same way in every boot. In a nap, workers and RCU finish what the last section left, and the task comes back to
+ * an idle CPU, where the scheduler gives it a new slice. Then it waits until LAB_AFTER_TICK_NS after a tick, to the instruction
+ * (each step of a REP instruction is one): where ticks fall among the operations, and how TCP rounds its round-trip times to
+ * microseconds, follows. It waits in SCHED_FIFO, so that the fair class, which may leave a task that had more than its share on
+ * the queue when it sleeps, does not know of it.
+ */
+static inline void lab_align(void)
+{
+	static char bytes[LAB_NEAR_NS];
+	struct sched_param first = { 1 }, none = { 0 };
+	int policy = sched_getscheduler(0);
+	struct timespec last, tick;
+	const char *at = bytes;
+	int64_t left = 0;
+
+	usleep(LAB_NAP_US);
+	sched_setscheduler(0, SCHED_FIFO, &first);
+	for (int tries = 0; left <= 0 && tries < 10; tries++) {
+		clock_gettime(CLOCK_MONOTONIC_COARSE, &last);
+		do
+			clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
+		while (tick.tv_nsec == last.tv_nsec);
+		while ((left = lab_left(&tick)) > LAB_BACK_NS)
+			;
+	}
+	sched_setscheduler(0, policy, &none);
+	while ((left = lab_left(&tick)) > LAB_NEAR_NS)
+		;
+	if (left > 0)
+		asm volatile("rep lodsb" : "+S"(at), "+c"(left) : : "rax", "memory");
+}
+
+#endif
