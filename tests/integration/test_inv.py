@@ -239,6 +239,12 @@ def test_without_python_the_one_command_is_named_as_doctor_names_it(world: World
     assert world.log == []
 
 
+def test_a_step_that_cannot_start_is_no_verdict_for_git_bisect_run(world: World) -> None:
+    (world.fakes / "bin" / "python3").unlink()
+
+    assert world.inv("step", "--git", ".")[0] == 131
+
+
 def test_elsewhere_programs_are_named_not_packages(world: World) -> None:
     (world.fakes / "bin" / "python3").unlink()
     for text in ("ID=fedora\nVERSION_ID=41\n", "ID=debian\nVERSION_ID=11\n", ""):

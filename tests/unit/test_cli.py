@@ -72,11 +72,25 @@ def interrupted(session: Session, ask: Ask) -> None:
     raise KeyboardInterrupt
 
 
+@verb()
+def step(session: Session, ask: Ask, how: str) -> int:
+    """One look."""
+    session.decided = True
+    if how in ("0", "1", "125"):
+        return int(how)
+    raise {
+        "refused": PatchError("no"),
+        "misused": UsageError("no"),
+        "interrupted": KeyboardInterrupt(),
+        "bug": ZeroDivisionError(),
+    }[how]
+
+
 def line(monkeypatch: pytest.MonkeyPatch, text: str) -> int:
     SEEN.clear()
     argv = ["inv", *text.split()]
     monkeypatch.setattr(sys, "argv", argv)
-    tasks: list[Any] = [build, bench, overview, exec, full, broken, refused, misused, interrupted]
+    tasks: list[Any] = [build, bench, overview, exec, full, broken, refused, misused, interrupted, step]
     namespace = Collection(*tasks)
     program: Program = LabProgram(name="lab", binary="inv", executor_class=Chain, namespace=namespace)
     try:
@@ -133,6 +147,17 @@ def test_words_after_two_dashes_pass_through_unchanged(monkeypatch: pytest.Monke
 def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, code: int, said: str) -> None:
     assert line(monkeypatch, text) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("step 0", 0), ("step 1", 1), ("step 125", 125), ("step refused", 129), ("step misused", 130), ("step bug", 131),
+        ("step interrupted", 130), ("step 0 --nosuch", 130), ("step", 130),
+    ],
+)  # fmt: skip
+def test_what_is_no_verdict_of_a_step_ends_git_bisect_run(monkeypatch: pytest.MonkeyPatch, text: str, code: int) -> None:
+    assert line(monkeypatch, text) == code
 
 
 def test_a_failed_verb_stops_the_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
