@@ -96,7 +96,7 @@ class Prober:
                 look, reached="unbuilt", symptoms=(_failed(error),), why=_title(error), seconds=clock(), made=True
             ), None
         if not build.reused:
-            self.lab.history.learn(BUILD, clock())
+            self.lab.history.learn(BUILD, build.seconds)
         return replace(look, commit=tree.commit, runs=runs(build), made=not build.reused, seconds=clock()), build
 
     def _job(self, bench: Bench, side: Side, build: Build, place: int) -> Job:

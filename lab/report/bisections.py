@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from statistics import median_low
 
@@ -9,6 +10,7 @@ from lab.model.bisection import Bisection, Culprit, Look
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 NEVER_SHOWN = 1e-6
+LONGEST = 34
 
 
 def sentence(found: Bisection) -> str:
@@ -57,8 +59,14 @@ def tables(found: Bisection | None) -> list[Table]:
     ]
     return [
         (title, (">look", "kernel", "counts as", "showed"), looks),
-        ("", (">patch", "file", ">probability", "remark"), yours[found.good : found.bad]),
+        ("", (">", "patch", ">probability", "remark"), yours[found.good : found.bad]),
     ]
+
+
+def short(name: str) -> str:
+    """A patch file's name as far as it tells patches apart beside their number."""
+    stem = re.sub(r"^\d{4}-|\.patch$", "", name)
+    return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 2]}.."
 
 
 def _payload(found: Bisection) -> str:

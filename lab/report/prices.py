@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from lab.model.judgement import APART, Comparison, Verdict
 from lab.model.outcome import Status
 from lab.model.price import PatchPrice, PriceList
+from lab.report.bisections import short
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 COSTS = (Verdict.MORE, Verdict.REGRESSED)
 HEADS = (">", "patch", ">objects", ">warnings", ">text", ">boots", ">cases", "rows")
-LONGEST = 30
 BAR = 24
 """Letters of the longest bar."""
 
@@ -44,13 +43,7 @@ def _line(patch: PatchPrice) -> tuple[str, ...]:
     objects = "-" if patch.objects is None else f"{patch.objects:,}"
     told = patch.message.splitlines()[0] if patch.status is not Status.PASS and patch.message else _rows(patch)
     boots, tests = (f"{good}/{every}" for good, every in (patch.boots, patch.tests))
-    return str(patch.k), _short(patch.patch), objects, f"{len(patch.warnings)}", _signed(patch.text), boots, tests, told
-
-
-def _short(name: str) -> str:
-    """A file name as far as it tells patches apart beside their number."""
-    stem = re.sub(r"^\d{4}-|\.patch$", "", name)
-    return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 2]}.."
+    return str(patch.k), short(patch.patch), objects, f"{len(patch.warnings)}", _signed(patch.text), boots, tests, told
 
 
 def _rows(patch: PatchPrice) -> str:

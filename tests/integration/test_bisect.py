@@ -234,7 +234,7 @@ def test_a_step_goes_by_the_value_that_is_nearer(tmp_path: Path, monkeypatch: py
 
 def test_git_bisect_run_finds_the_commit_by_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = lab(tmp_path, monkeypatch, *series(3, WARNS, of=5))
-    tree = root / "work"
+    tree = root / "work" / "linux"
     git(tree, "bisect", "start", "HEAD", "base")
     said = ""
     while "is the first bad commit" not in said:
@@ -258,7 +258,7 @@ def test_a_step_that_cannot_be_judged_is_refused(
 
 def test_a_range_of_a_users_tree_is_bisected_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = lab(tmp_path, monkeypatch, *series(3, WARNS, of=4))
-    tree = root / "work"
+    tree = root / "work" / "linux"
     before = git(tree, "status", "--porcelain"), git(tree, "rev-parse", "HEAD")
 
     answer = found(bisect(root, [], git=str(tree), range="base..HEAD"))
