@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +18,10 @@ from lab.campaign import determinism
 from lab.campaign.again import resteadied
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab
+from lab.errors import LabError, UsageError
 from lab.measure.steady import counted, digest, furthest_apart, steadiness
 from lab.model.judgement import Metric, Verdict
+from lab.model.machine import GuestSpec, Mode
 from lab.model.outcome import Case, Row, Status
 from lab.model.run import Job, JobResult, PayloadSpec
 from lab.model.steady import Steadiness, steady_status
@@ -181,6 +183,82 @@ def test_a_bad_boot_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     booting.lab.ledger.failed = True  # type: ignore[misc]  # a stand-in
 
     assert booting.cause_of(7, 8, 7).explained == 0
+
+
+# --- the verb -------------------------------------------------------------------------------------------------------------
+
+
+class FakeLab:
+    """A lab whose boots are `results`: what the verb makes of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *results: JobResult, mode: Mode = "exact", failed: bool = False) -> None:
+        self.root = Path(__file__).parents[2]
+        self.ledger = SimpleNamespace(steadiness=[], strict=False, failed=failed)
+        self.mode: Mode = mode
+        self.numbers: list[int] = []
+        monkeypatch.setattr(determinism, "run_stage", lambda *_: list(results))
+
+    def payload(self, name: str) -> PayloadSpec:
+        return SPEC if name == SPEC.name else replace(SPEC, name=name, metrics=(Metric("waits", "us", "sample"),))
+
+    def guest(self, ask: Ask, payload: PayloadSpec | None = None) -> GuestSpec:
+        return GuestSpec("single", mode=self.mode)
+
+    def bench(self, ask: Ask, payload: PayloadSpec) -> SimpleNamespace:
+        return SimpleNamespace(job=self.job)
+
+    def job(self, side: object, kernel: object, payload: PayloadSpec, boot: int) -> Job:
+        self.numbers.append(boot)
+        return replace(job_of(payload=payload), boot=boot)
+
+    def sides(self, ask: Ask) -> tuple[None, SimpleNamespace]:
+        return None, SimpleNamespace(label="null")
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+    def look(self, boots: str = "", **words: str) -> tuple[Steadiness, ...]:
+        return determinism.determinism_verb(cast("Lab", self), Ask(**words), boots)  # type: ignore[arg-type]  # words only
+
+
+def test_ten_cold_boots_of_every_payload_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = FakeLab(monkeypatch, *(boot(number, 7) for number in range(1, 11)))
+
+    (found,) = lab.look()
+    assert lab.numbers == list(range(1, 11))
+    assert (found.metric, found.verdict, found.kernel) == ("rtt", Verdict.EQUAL, "null")
+    assert lab.ledger.steadiness == [found]
+
+
+def test_no_row_at_all_is_red_unless_the_boots_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    skipping = [replace(boot(number), cases=(Case("rtt", Status.SKIP, "no device"),)) for number in (1, 2)]
+
+    with pytest.raises(LabError, match="nothing is known"):
+        FakeLab(monkeypatch, *skipping).look("2")
+    assert FakeLab(monkeypatch, *skipping, failed=True).look("2") == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "boots", "said"),
+    [
+        ({"payload": "quiet"}, "", "quiet: no row is counted"),
+        ({"payload": "pingpong,quiet"}, "", "quiet: no row is counted"),
+        ({"row": "rtt,rtd"}, "", "no counted row is called rtd"),
+        ({"row": "bios"}, "", "no counted row is called bios"),
+        ({}, "1", "whole number from 2"),
+        ({}, "ten", "whole number from 2"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_refused(
+    monkeypatch: pytest.MonkeyPatch, words: dict[str, str], boots: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        FakeLab(monkeypatch).look(boots, **words)
+
+
+def test_a_guest_that_counts_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="pingpong: no row is counted"):
+        FakeLab(monkeypatch, mode="counts").look(payload="pingpong")
 
 
 # --- judged again ---------------------------------------------------------------------------------------------------------
