@@ -90,5 +90,9 @@ def furthest_apart(metric: str, jobs: Sequence[JobResult]) -> tuple[JobResult, J
     """The two passed boots whose values of a row differ most, the lower first; None when no two differ."""
     wanted = Metric(metric, "", "exact")
     found = [(values[0], job) for job in jobs if job.status is Status.PASS and (values := by_boot(wanted, [job]))]
-    low, high = (pick(found, key=lambda pair: pair[0], default=None) for pick in (min, max))
+    low, high = min(found, key=_value, default=None), max(found, key=_value, default=None)
     return (low[1], high[1]) if low and high and low[0] < high[0] else None
+
+
+def _value(found: tuple[float, JobResult]) -> float:
+    return found[0]
