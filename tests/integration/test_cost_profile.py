@@ -105,6 +105,29 @@ def test_instructions_by_address_add_up_to_those_by_function(tmp_path: Path, gue
     assert sum(tree.spots.values()) == sum(node.operation for node in tree.nodes) > 0
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected", "operation"),
+    [
+        ("exception", {"/long_mode/tlb/handler": 2, "/long_mode/interrupts/handler": 4}, 75),
+        ("fault", {"/long_mode/tlb/handler": 2, "/long_mode/interrupts/handler": 4}, 75),
+        ("irq", {"/handler": 6}, 69),
+    ],
+)
+def test_an_exception_goes_on_from_where_it_came_an_interrupt_does_not(
+    tmp_path: Path, kind: str, expected: dict[str, int], operation: int
+) -> None:
+    place = built(tmp_path, "events")
+    handler = next(one for one in functions_of(place / "guest") if one.name == "handler")
+    extent = f"{handler.first:x} {handler.end:x}"
+    (place / "symbols").write_text(f"{kind} {extent}\nentry {extent}\n")
+
+    profile = profiled(place, "addresses=on")
+
+    (tree,) = profile.sections
+    assert {path: sum(node.counts) for path, node in paths(place, profile) if path.endswith("handler")} == expected
+    assert sum(tree.spots.values()) == sum(node.operation for node in tree.nodes) == operation
+
+
 def test_an_instruction_counts_where_it_lies(tmp_path: Path) -> None:
     place = built(tmp_path, "calls")
     spots = profiled(place, "addresses=on").sections[0].spots
