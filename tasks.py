@@ -8,6 +8,7 @@ try:
 except ImportError as error:
     raise SystemExit(f"{error}: run ./inv, which installs what the lab needs") from error
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -84,8 +85,7 @@ def boot(session: Session, ask: Ask, keep: bool = False, gdb: bool = False, host
     from lab.campaign.dryrun import boot_lines
     from lab.campaign.keep import boot_verb
 
-    run = partial(boot_verb, rest=session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root)
-    return session.do(ask, run, boot_lines)
+    return session.do(ask, partial(boot_verb, rest=session.rest, keep=keep or gdb, gdb=gdb, host_root=host_root), boot_lines)
 
 
 @verb()
@@ -146,14 +146,15 @@ def bench(session: Session, ask: Ask) -> None:
 
 
 @verb(*MATRIX, host=True)
-def matrix(session: Session, ask: Ask, *, name: str = "default", shard: str = "", emit: str = "", fresh: bool = False) -> None:
-    """Series x upto x kconfig x guest x payload of [matrix.NAME]; goes on where it was; --emit github|gitlab for a CI."""
-    from lab.campaign.matrix import emit_text, matrix_lines, matrix_verb
+def matrix(
+    session: Session, ask: Ask, *, name: str = "", shard: str = "", emit: str = "", fresh: bool = False, per_patch: bool = False
+) -> None:
+    """Series x upto x kconfig x guest x payload of [matrix.NAME]; goes on where it was; --emit github|gitlab; --per-patch."""
+    from lab.campaign.matrix import Words, matrix_lines, matrix_verb
 
-    if emit:
-        session.say([emit_text(session.lab, ask, name, emit)])
-    else:
-        session.do(ask, partial(matrix_verb, fresh=fresh), matrix_lines, name, shard)
+    session.do(
+        replace(ask, dry_run=ask.dry_run or emit != ""), matrix_verb, matrix_lines, Words(name, shard, emit, fresh, per_patch)
+    )
 
 
 @verb(*GUEST, "payload", "row", "strict", host=True)
@@ -213,8 +214,7 @@ def bisect(
     """The patch that breaks a build, a boot, a test or a row; --profile: what every patch costs; --fresh: from the beginning."""
     from lab.campaign.bisection import Words, bisect_lines, bisect_verb
 
-    words = Words(good, bad, boots, confidence, fresh, profile)
-    session.do(ask, bisect_verb, bisect_lines, words)
+    session.do(ask, bisect_verb, bisect_lines, Words(good, bad, boots, confidence, fresh, profile))
 
 
 @verb(*PROBE, host=True)

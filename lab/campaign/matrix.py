@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cache import digest, digest_files
@@ -15,6 +15,7 @@ from lab.campaign.engine import Engine, Found, Rules
 from lab.campaign.forecast import Forecast, Times, forecast
 from lab.campaign.maker import LabMaker
 from lab.campaign.plan import Ask
+from lab.campaign.price import price_verb
 from lab.campaign.rundir import RunDir, new_run, runs
 from lab.campaign.schedule import Pool
 from lab.campaign.session import Lab, width
@@ -38,13 +39,29 @@ COLD_S, FURTHER_S = 560.0, 60.0
 """Builds before any was seen: a first one with the default kconfig, and one patch further, on two cores."""
 DYING_S = 15.0
 """How long the children of a killed run may take to be gone."""
+DEFAULT = "default"
 EMITS = {"github": github_text, "gitlab": gitlab_text}
 
 
-def matrix_verb(lab: Lab, ask: Ask, name: str, part: str, *, fresh: bool) -> None:
+@dataclass(frozen=True)
+class Words:
+    """The verb's own options."""
+
+    name: str = ""
+    """Empty: default."""
+    shard: str = ""
+    emit: str = ""
+    fresh: bool = False
+    per_patch: bool = False
+
+
+def matrix_verb(lab: Lab, ask: Ask, words: Words) -> None:
     """Run a matrix; one that was interrupted goes on where it was. Nothing that a cell does stops the others."""
-    plan = plan_of(lab, ask, name, part)
-    with run_of(lab, plan, fresh=fresh) as (run, held):
+    if words.per_patch:
+        _price(lab, ask, words)
+        return
+    plan = plan_of(lab, ask, words.name, words.shard)
+    with run_of(lab, plan, fresh=words.fresh) as (run, held):
         ledger = lab.continued(run)
         ledger.any, ledger.strict, ledger.left_out = ask.any, ask.strict, plan.left_out
         lab.announce(ask)
@@ -64,27 +81,57 @@ def matrix_verb(lab: Lab, ask: Ask, name: str, part: str, *, fresh: bool) -> Non
         lab.emit(StageFinished("matrix", what, clock(), f"{len(ledger.cells) - bad} good, {bad} bad", ok=bad == 0))
 
 
-def matrix_lines(lab: Lab, ask: Ask, name: str, part: str) -> Iterator[str]:
-    """The plan and its forecast: --dry-run."""
-    plan = plan_of(lab, ask, name, part)
+def matrix_lines(lab: Lab, ask: Ask, words: Words) -> Iterator[str]:
+    """The plan and its forecast; with --emit the plan as a CI's own matrix. Raises UsageError for a CI that is not known."""
+    if words.emit:
+        yield _emitted(lab, ask, words)
+        return
+    plan = plan_of(lab, replace(ask, upto="all") if words.per_patch else ask, words.name, words.shard)
     seen = _forecast(lab, ask, plan)
     yield from plan_lines(plan, seen.builds, seen.boots, seen.seconds)
 
 
-def emit_text(lab: Lab, ask: Ask, name: str, to: str) -> str:
-    """The plan as a CI's own matrix. Raises UsageError for a CI that is not known."""
-    if to not in EMITS:
-        raise UsageError(f"--emit takes one of {', '.join(EMITS)}, got {to!r}")
-    plan = plan_of(lab, ask, name, "")
+def _price(lab: Lab, ask: Ask, words: Words) -> None:
+    """The price list of every series, on each kconfig and guest. Raises the first LabError, after the others."""
+    failed: LabError | None = None
+    for one in _priced(plan_of(lab, replace(ask, upto="all"), words.name, words.shard), ask):
+        try:
+            price_verb(lab, one)
+        except LabError as error:
+            lab.emit(Note(f"{one.series}, kconfig {one.kconfig}: {error.message}"))
+            failed = failed or error
+    if failed:
+        raise failed
+
+
+def _priced(plan: Plan, ask: Ask) -> list[Ask]:
+    """What bisect --profile would be asked, a line a series, kconfig and guest."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for cell in plan.cells:
+        payloads = found.setdefault((cell.series, cell.kconfig, cell.guest), [])
+        if not cell.suite and cell.payload not in payloads:
+            payloads.append(cell.payload)
+    return [
+        replace(ask, series=series, upto="", kconfig=kconfig, guest=guest, payload=",".join(payloads))
+        for (series, kconfig, guest), payloads in found.items()
+        if payloads
+    ]
+
+
+def _emitted(lab: Lab, ask: Ask, words: Words) -> str:
+    if words.emit not in EMITS:
+        raise UsageError(f"--emit takes one of {', '.join(EMITS)}, got {words.emit!r}")
+    plan = plan_of(lab, ask, words.name)
     count = len(plan.groups)
     try:
-        return EMITS[to](name, [shard(plan, number, count) for number in range(1, count + 1)])
+        return EMITS[words.emit](words.name or DEFAULT, [shard(plan, number, count) for number in range(1, count + 1)])
     except ValueError as error:
-        raise UsageError(f"matrix {name}: {error}", hint="fewer combinations, or two matrices") from error
+        raise UsageError(f"matrix {plan.name}: {error}", hint="fewer combinations, or two matrices") from error
 
 
-def plan_of(lab: Lab, ask: Ask, name: str, part: str = "") -> Plan:
+def plan_of(lab: Lab, ask: Ask, name: str = "", part: str = "") -> Plan:
     """The plan of [matrix.NAME] with what the command line says instead; `part`: I/N, one shard of it. Raises UsageError."""
+    name = name or DEFAULT
     table = _table(lab, ask, name)
     there = _catalogue(lab, table)
     plan = expand(name, table, there)

@@ -1,7 +1,7 @@
 """A whole lab in a temporary directory: toy kernel, patches, kconfigs, a payload; real make and workers, fake QEMU and vng.
 
 As a program: `python toylab.py ROOT [WORD...]` runs its matrix and prints a line an event, so that it can be killed anywhere.
-The words are those of the verb: name=, shard=, fresh, and fields of Ask (series=a,b).
+The words are those of the verb: name=, shard=, fresh, per-patch, and fields of Ask (series=a,b).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fakeguest import ROOT, use_fake_qemu
 from kerneltree import CLAMP, COMMENT, FILES, VNG, commit, developer_tree, format_patches, tarball
 
 from lab.cache import Cache
-from lab.campaign.matrix import matrix_verb
+from lab.campaign.matrix import Words, matrix_verb
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab
 from lab.errors import LabError
@@ -121,12 +121,13 @@ def use_toys(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
 def run_matrix(root: Path, *words: str, listen: list[Event] | None = None) -> Results:
     """Run the matrix in this process; what it found."""
     options = dict(word.partition("=")[::2] for word in words)
-    name, shard = options.pop("name", "default"), options.pop("shard", "")
-    fresh = options.pop("fresh", None) is not None
+    flags = [options.pop(flag, None) is not None for flag in ("fresh", "per-patch")]
+    own = Words(options.pop("name", ""), options.pop("shard", ""), "", *flags)
     lab = Lab(root, listen.append if listen is not None else _say, ["matrix", *words])
     error: BaseException | None = None
+    ask = Ask(accel="tcg", **options)  # type: ignore[arg-type]  # words are strings
     try:
-        matrix_verb(lab, Ask(accel="tcg", **options), name, shard, fresh=fresh)  # type: ignore[arg-type]  # words are strings
+        matrix_verb(lab, ask, own)
     except (LabError, KeyboardInterrupt) as caught:
         error = caught
     if not lab.has_run:

@@ -23,8 +23,9 @@ from lab.campaign.matrix import plan_of, run_of
 from lab.campaign.plan import Ask
 from lab.campaign.rundir import find_run
 from lab.campaign.session import Lab
-from lab.errors import HostError
+from lab.errors import HostError, PatchError
 from lab.events import Event, JobStarted, Note, StageFinished, silent
+from lab.model.judgement import Verdict
 from lab.model.matrix import CellResult
 from lab.model.outcome import Status
 from lab.model.run import Results
@@ -151,7 +152,7 @@ def test_two_at_once_is_refused(toys: Path) -> None:
     run.results.unlink()
     lab = Lab(root, silent, [])
 
-    with run_of(lab, plan_of(lab, Ask(accel="tcg"), "default"), fresh=False) as (mine, _):
+    with run_of(lab, plan_of(lab, Ask(accel="tcg")), fresh=False) as (mine, _):
         assert mine == run
         with pytest.raises(HostError, match="is going on"):
             run_matrix(root)
@@ -174,6 +175,20 @@ def test_shards_together_are_the_whole(toys: Path) -> None:
 
     together = {name: (cell.status, cell.verdict) for part in parts for name, cell in cells(part).items()}
     assert together == {name: (cell.status, cell.verdict) for name, cell in cells(whole).items()}
+
+
+def test_every_patch_is_priced_and_a_series_that_cannot_be_stops_no_other(toys: Path) -> None:
+    matrix = '[matrix.default]\nseries = ["conflicts", "good"]\npayloads = ["reads"]\n'
+    root = toy_lab(toys / "lab", matrix)
+
+    with pytest.raises(PatchError, match="conflicts"):
+        run_matrix(root, "per-patch")
+
+    results = find_run(root / "reports", "latest").read_results()
+    (prices,) = results.prices
+    assert (prices.series, len(prices.patches)) == ("good", 2)
+    assert [{row.verdict for row in patch.rows} for patch in prices.patches] == [{Verdict.EQUAL}] * 2
+    assert results.exit == 1
 
 
 def test_an_interrupt_keeps_what_was_finished_and_the_next_goes_on(toys: Path) -> None:
