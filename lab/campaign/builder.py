@@ -38,8 +38,6 @@ class Request:
     """What pins the source: part of `inputs`."""
     inputs: str
     """The digest in the plan."""
-    order: tuple[str, ...] = ()
-    """lab.toml's order of series."""
     cc: str = "gcc"
     wants: str = ""
     """TARGET[:TEST],... words."""
@@ -68,18 +66,18 @@ class Made:
     fault: Fault | None = None
 
 
-def material(root: Path, kernel: Kernel, order: tuple[str, ...] = ()) -> tuple[tuple[Series, ...], Kconfig]:
+def material(root: Path, kernel: Kernel) -> tuple[tuple[Series, ...], Kconfig]:
     """The series of a kernel in order, and its kconfig. Raises UsageError."""
     kconfig = find_kconfig(root / "kconfigs", kernel.kconfig, kernel.sets)
     if not kernel.stack:
         return (), kconfig
     last = find_series(root / "patches", kernel.stack[-1])
-    return stack(root / "patches", last, order), kconfig
+    return stack(root / "patches", last), kconfig
 
 
-def inputs_of(root: Path, kernel: Kernel, pin: str, order: tuple[str, ...] = ()) -> str:
+def inputs_of(root: Path, kernel: Kernel, pin: str) -> str:
     """The digest of everything that is built into a kernel but the toolchain; `pin`: what pins the source."""
-    series, kconfig = material(root, kernel, order)
+    series, kconfig = material(root, kernel)
     patches = [patch for one in series[:-1] for patch in one.patches]
     patches += series[-1].patches[: kernel.upto] if series else ()
     wanted = requested(kconfig)
@@ -103,11 +101,11 @@ def main(argv: list[str]) -> int:
 
 def _made(request: Request) -> Made:
     cache = Cache(request.cache)
-    if request.inputs != inputs_of(request.root, request.kernel, request.pin, request.order):
+    if request.inputs != inputs_of(request.root, request.kernel, request.pin):
         raise UsageError(
             f"patches or options of {request.kernel.id} changed since the plan was made", hint="start the matrix again"
         )
-    series, kconfig = material(request.root, request.kernel, request.order)
+    series, kconfig = material(request.root, request.kernel)
     tree = apply(request.source, series, request.kernel.upto if series else None, cache, _say)
     kernel = build(tree, kconfig, cache=cache, emit=_say, cc=request.cc)
     wants = parse_wants(request.wants) if request.wants else ()

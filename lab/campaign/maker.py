@@ -62,7 +62,6 @@ class LabMaker:
             kernel=kernel,
             pin=repr(lab.settings.source),
             inputs=self.plan.inputs[kernel.id],
-            order=lab.settings.order.series,
             cc=self.ask.cc or "gcc",
             wants=wants,
         )

@@ -135,13 +135,13 @@ def plan_of(lab: Lab, ask: Ask, name: str = "", part: str = "") -> Plan:
     table = _table(lab, ask, name)
     there = _catalogue(lab, table)
     plan = expand(name, table, there)
-    order, pin = lab.settings.order.series, repr(lab.settings.source)
+    pin = repr(lab.settings.source)
     guests = {cell.guest for cell in plan.cells}
     payloads = {cell.payload for cell in plan.cells if not cell.suite}
     facts = {f"payload {one}": digest_files(*_sources(lab, one)) for one in sorted(payloads)}
     facts |= {f"guest {one}": repr(there.guests[one]) for one in sorted(guests)}
     facts |= {"baseline_boots": str(table.baseline_boots), "cc": ask.cc, "accel": ask.accel, "source": pin}
-    inputs = {kernel.id: inputs_of(lab.root, kernel, pin, order) for kernel in plan.kernels}
+    inputs = {kernel.id: inputs_of(lab.root, kernel, pin) for kernel in plan.kernels}
     whole = replace(plan, inputs=inputs, facts=facts)
     return shard(whole, *parse_shard(part)) if part else whole
 
@@ -165,10 +165,10 @@ def _table(lab: Lab, ask: Ask, name: str) -> MatrixTable:
 
 
 def _catalogue(lab: Lab, table: MatrixTable) -> Catalogue:
-    patches, kconfigs, order = lab.root / "patches", lab.root / "kconfigs", lab.settings.order.series
+    patches, kconfigs = lab.root / "patches", lab.root / "kconfigs"
     wanted = table.series or (lab.settings.default.series,)
     known = {*list_series(patches)}
-    stacks = {one: stack(patches, find_series(patches, one), order) for one in wanted if one in known or Path(one).exists()}
+    stacks = {one: stack(patches, find_series(patches, one)) for one in wanted if one in known or Path(one).exists()}
     stacks |= dict.fromkeys(known - set(stacks), ())
     return Catalogue(
         stacks=stacks,
@@ -257,7 +257,7 @@ def _is_built(lab: Lab, ask: Ask, kernel: Kernel) -> bool:
     if not any((lab.cache.root / "source").glob("[!.]*")):
         return False
     with suppress(LabError):
-        series, kconfig = material(lab.root, kernel, lab.settings.order.series)
+        series, kconfig = material(lab.root, kernel)
         tree = apply(lab.source(ask), series, kernel.upto if series else None, lab.cache, silent)
         return known_build(tree, kconfig, cache=lab.cache, cc=ask.cc or "gcc") is not None
     return False
