@@ -182,8 +182,9 @@ class RunDir:
 
 def new_run(reports: Path) -> RunDir:
     """A fresh run directory, named by UTC time and process; `reports/latest` is moved only when it has results."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    path = reports / f"{stamp}-{os.getpid()}"
+    name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.getpid()}"
+    taken = len(list(reports.glob(f"{name}*")))  # by this process, in this second
+    path = reports / (f"{name}.{taken + 1}" if taken else name)
     (path / "jobs").mkdir(parents=True)
     return RunDir(path)
 

@@ -139,3 +139,9 @@ def test_history_survives_rubbish(tmp_path: Path) -> None:
     history.learn("build", 1.5)
     assert history.expected("build") == 1.5
     assert history.expected("nothing") == 0.0
+
+
+def test_two_runs_of_one_process_in_one_second_have_two_directories(tmp_path: Path) -> None:
+    runs = [new_run(tmp_path) for _ in range(3)]
+
+    assert len({run.id for run in runs}) == 3
