@@ -160,7 +160,7 @@ def _compared(row: CaseRow, results: Results) -> TestCase:
 
 def _run(results: Results) -> TestCase:
     said = words.sentence(results)
-    empty = not (results.builds or results.jobs or results.findings)
+    empty = words.is_empty(results)
     status = Status.ERROR if empty else results.status
     if status is Status.PASS and not results.exit:
         return _case("lab", "run", results.seconds, stdout=said)

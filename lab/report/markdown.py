@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lab.model.judgement import Comparison, Verdict
 from lab.model.outcome import Status
 from lab.model.run import Results
-from lab.report import steady, suites, words
+from lab.report import bisections, prices, steady, suites, words
 from lab.report.grid import grid_lines, told_lines
 from lab.report.words import Block
 
@@ -31,6 +31,8 @@ def cover_text(results: Results) -> str:
         parts += _words(tests.suite, tests.head, suites.COLUMNS, tests.lines, tests.notes)
     for rows in steady.tables(results):
         parts += _words(rows.rows[0].payload, rows.head, steady.COLUMNS, rows.lines, rows.notes)
+    for title, heads, lines in (*bisections.tables(results.bisection), *prices.tables(results.prices)):
+        parts += _words(title or "Patch by patch", "", heads, lines, ())
     parts += _meanings(results)
     if failures := _failures(results):
         parts.append(failures)

@@ -186,7 +186,7 @@ def sentence(results: Results) -> str:
 def _sentence(results: Results) -> str:
     if results.exit == INTERRUPTED:
         return f"interrupted after {_counted(len(results.jobs), 'boot')}; what was finished is kept"
-    if not (results.builds or results.jobs or results.findings or results.bisection or results.prices):
+    if is_empty(results):
         return "nothing ran, so nothing is known"
     if results.findings:
         return _counted(len(results.findings), "finding") + f", the first: {results.findings[0].title}"
@@ -196,6 +196,11 @@ def _sentence(results: Results) -> str:
         why = (lost[0].message.splitlines() or [lost[0].status])[0]
         return f"{len(lost)} of {_counted(len(results.jobs), 'boot')} did not pass, the first: {lost[0].id}: {why}"
     return _answered(results) or _judged(results)
+
+
+def is_empty(results: Results) -> bool:
+    """Whether nothing was built, booted or answered."""
+    return not (results.builds or results.jobs or results.findings or results.bisection or results.prices)
 
 
 def _answered(results: Results) -> str:

@@ -23,6 +23,8 @@ from lab.model.price import PatchPrice, PriceList
 from lab.model.run import Results
 from lab.model.wire import from_json, to_json
 from lab.report import bisections, prices
+from lab.report.junit import junit_text
+from lab.report.markdown import cover_text
 from lab.report.terminal import Terminal
 from lab.report.waterfall import waterfall_svg
 from lab.report.words import sentence
@@ -251,3 +253,18 @@ def test_findings_keep_their_order_before_cases() -> None:
     )
 
     assert [symptom.kind for symptom in seen(Look(1, "done"), both, None).symptoms] == ["finding", "case"]
+
+
+def test_the_ci_sees_an_answer_as_a_pass_and_none_as_none() -> None:
+    answered = results(builds=(), jobs=(), comparisons=(), bisection=FOUND)
+    silent = results(builds=(), jobs=(), comparisons=())
+
+    assert '<testsuites disabled="0" errors="0" failures="0"' in junit_text(answered)
+    assert 'errors="1"' in junit_text(silent)
+
+
+def test_the_summary_holds_the_tables() -> None:
+    text = cover_text(results(builds=(), jobs=(), comparisons=(), bisection=FOUND, prices=(PRICES,)))
+
+    assert "the whole series without 2" in text
+    assert "prices of mine" in text
