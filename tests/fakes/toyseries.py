@@ -6,16 +6,15 @@ As a program: `python toyseries.py ROOT [WORD=VALUE...]` bisects the series `min
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pytest
-from fakeguest import ROOT, use_fake_qemu
-from kerneltree import FILES, VNG, commit, developer_tree, format_patches, tarball
+from fakeguest import ROOT
+from kerneltree import FILES, commit, developer_tree, format_patches, tarball
+from toylab import IMAGE, PAYLOAD, SETTINGS
 
 from lab.campaign.bisection import Words, bisect_verb
 from lab.campaign.plan import Ask
@@ -24,11 +23,6 @@ from lab.errors import LabError
 from lab.events import Event
 from lab.model.run import Results
 
-IMAGE = """{
-	printf 'fake=%s,release=%s\\n' "$(cat init/fake)" "$(cat "$1")"
-	head -c 514 /dev/zero
-}
-"""
 NUMBERED = (
     ("echo 6.12.99$(LOCALVERSION)", "echo 6.12.$(shell cat init/number)$(LOCALVERSION)"),
     ("release: .config", "release: .config init/number"),
@@ -51,34 +45,6 @@ TOY = {
     "init/fake": "ready\n",
     "init/number": "100\n",
 }
-SETTINGS = """[source]
-kind = "tarball"
-location = "{location}"
-sha256 = "{sha256}"
-
-[default]
-series = "mine"
-kconfig = "default"
-guest = "fake"
-payloads = ["reads"]
-
-[guest.fake]
-mode = "counts"
-
-[budget]
-stall_cpu_s = 1.0
-boot_s = 60.0
-"""
-PAYLOAD = """summary = "reads"
-command = ["./reads"]
-instrument = false
-timeout_s = 60
-
-[[metrics]]
-name = "reads"
-unit = "calls"
-kind = "count"
-"""
 SCRIPT = r"""#!/bin/sh
 printf 'KTAP version 1\n1..1\n# sample reads %s calls\nok 1 reads\n' "$(uname -r | sed 's/.*\.\([0-9]*\)-.*/\1/')"
 """
@@ -94,7 +60,8 @@ def toy_lab(root: Path, changes: Sequence[Change]) -> Path:
     """The lab's files under `root`, with a series `mine` of these changes."""
     root.mkdir()
     spec = tarball(root / "linux.tar", TOY)
-    (root / "lab.toml").write_text(SETTINGS.format(location=spec.location, sha256=spec.sha256))
+    text = SETTINGS.format(location=spec.location, sha256=spec.sha256, matrices="").replace('"good"', '"mine"')
+    (root / "lab.toml").write_text(text)
     (root / "kconfigs").mkdir()
     (root / "kconfigs" / "default.config").write_text("CONFIG_SMP=y\n")
     (root / "kconfigs" / "debug.config").write_text("#INCLUDE# default\nCONFIG_NET=y\n")
@@ -105,22 +72,11 @@ def toy_lab(root: Path, changes: Sequence[Change]) -> Path:
     (root / "payloads" / "include").mkdir(parents=True)
     place = root / "payloads" / "reads"
     place.mkdir()
-    (place / "payload.toml").write_text(PAYLOAD)
+    (place / "payload.toml").write_text(PAYLOAD.replace('"exact"', '"count"'))
     (place / "Makefile").write_text("$(OUT)/reads: reads.sh\n\tcp reads.sh $@ && chmod 755 $@\n")
     (place / "reads.sh").write_text(SCRIPT)
     (root / "images").symlink_to(ROOT / "images")
     return root
-
-
-def use_toys(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    """Put the fake QEMU and the fake vng in front of the PATH, and the cache beside `root`."""
-    use_fake_qemu(monkeypatch, root.parent)
-    place = root.parent / "bin"
-    place.mkdir(exist_ok=True)
-    (place / "vng").write_text(VNG.replace("$VNG_CALLS", str(root.parent / "vng.calls")))
-    (place / "vng").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(root.parent / "cache"))
 
 
 def makes(root: Path) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from fakeguest import FAKES
 from kerneltree import git
-from toyseries import Change, bisect, harmless, makes, toy_lab, use_toys
+from toylab import use_toys
+from toyseries import Change, bisect, harmless, makes, toy_lab
 
 from lab.campaign.bisection import State
 from lab.campaign.plan import Ask
