@@ -17,6 +17,7 @@ from lab.kernel.patchcheck import checkpatch, forms
 from lab.kernel.sparse import checked, complaints, missing
 from lab.model.change import Build
 from lab.model.outcome import Case, Status, worst
+from lab.report.bisections import short
 
 DEBUG = "debug"
 """The kconfig that the whole series is built with, too; each patch with --full."""
@@ -109,5 +110,11 @@ def worst_code(cases: tuple[Case, ...]) -> int:
 
 
 def patchcheck_tables(cases: tuple[Case, ...]) -> tuple[TableRows, ...]:
-    """The cases as a table."""
-    return (("patchcheck", ("check", "status", "detail"), tuple((case.name, str(case.status), case.detail) for case in cases)),)
+    """The cases as a table: which check, of which patch."""
+    rows = []
+    for case in cases:
+        what, _, where = case.name.rpartition(" ")
+        file = where.rpartition("/")[2]
+        number = file[:4] if file[:4].isdecimal() else ""
+        rows.append((what, number, short(file), str(case.status), case.detail))
+    return (("patchcheck", ("check", ">", "patch", "status", "detail"), tuple(rows)),)

@@ -9,7 +9,7 @@ import pytest
 from test_bisect import BROKEN, DOCUMENTED, lab
 from toyseries import Change, harmless
 
-from lab.campaign.patchcheck import patchcheck_cases, worst_code
+from lab.campaign.patchcheck import patchcheck_cases, patchcheck_tables, worst_code
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab
 from lab.errors import LabError
@@ -90,6 +90,15 @@ def test_what_sparse_finds_anew_fails_and_what_moves_does_not(tmp_path: Path, mo
     assert "nocheck was found" in found["sparse default mine/0002-mine-step-2.patch"].detail
 
 
+def test_sparse_leaves_the_slot_as_the_build_left_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = lab(tmp_path, monkeypatch, harmless(1))
+    use_sparse(tmp_path)
+    cases(root, kconfig="default")
+
+    (release,) = (tmp_path / "cache").rglob("tree/include/config/kernel.release")
+    assert release.read_text() == "6.12.100-virtme\n"
+
+
 def test_sparse_that_is_missing_is_said_and_red_in_ci(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = lab(tmp_path, monkeypatch, harmless(1))
     monkeypatch.setattr("lab.kernel.sparse.shutil.which", lambda name: None if name == "sparse" else f"/usr/bin/{name}")
@@ -146,6 +155,13 @@ def test_patches_out_of_form_fail_by_name(tmp_path: Path, monkeypatch: pytest.Mo
     assert statuses(found, "form") == [Status.FAIL, Status.FAIL]
     assert all(word in forms[0] for word in ("SUBJECT_PREFIX", "SUBJECT_FORM", "SIGNED"))
     assert "KCONFIG_DEFAULT: AGENT is not off by default" in forms[1]
+
+
+def test_the_table_says_which_check_of_which_patch() -> None:
+    cases = (Case("build debug mine/0002-fs-clamp.patch", Status.FAIL, "why"), Case("brings mine", Status.PASS))
+
+    ((_, _, rows),) = patchcheck_tables(cases)
+    assert rows == (("build debug", "0002", "fs-clamp", "FAIL", "why"), ("brings", "", "mine", "PASS", ""))
 
 
 def test_no_case_at_all_is_no_pass() -> None:
