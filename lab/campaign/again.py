@@ -33,8 +33,13 @@ MUST_AGREE = ("mode", "qemu", "accel", "guest", "network", "image", "payload_has
 
 
 def rejudged(run: RunDir) -> Results:
-    """The run's results from its logs, by today's rules. Jobs that left no boot.json keep what was recorded."""
+    """The run's results from its logs, by today's rules. Jobs that left no boot.json keep what was recorded.
+
+    A bisection or a price list stays as it is: what was looked at next depended on what was seen.
+    """
     old = run.read_results()
+    if old.bisection or old.prices:
+        return old
     jobs = {place.path.name.removesuffix(".again"): read_json(place.job, Job) for place in run.jobs() if place.boot.is_file()}
     results = tuple(replace(judge(jobs[job.id]), attempts=job.attempts) if job.id in jobs else job for job in old.jobs)
     payloads = [job.payload for job in jobs.values() if job.payload]
@@ -66,10 +71,14 @@ def _rejudged_cells(old: Results, jobs: tuple[JobResult, ...], payloads: dict[st
 
 
 def _one_pair(run: RunDir) -> Results:
-    """The results of a run that compares two sides. Raises UsageError for a matrix."""
+    """The results of a run that compares two sides. Raises UsageError for a matrix, a bisection, a price list."""
     results = run.read_results()
     if results.cells:
         raise UsageError(f"run {run.id} is a matrix, which has many sides", hint="./inv matrix --fresh runs it again")
+    if results.bisection or results.prices:
+        raise UsageError(
+            f"run {run.id} is of every patch of a series, which has many sides", hint=f"do it again: {results.command}"
+        )
     return results
 
 

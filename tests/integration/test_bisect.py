@@ -16,6 +16,7 @@ from kerneltree import git
 from toylab import use_toys
 from toyseries import Change, bisect, harmless, makes, toy_lab
 
+from lab.campaign.again import recheck, rerun_verb
 from lab.campaign.bisection import State
 from lab.campaign.plan import Ask
 from lab.campaign.rundir import RunDir
@@ -118,6 +119,18 @@ def test_the_log_leads_git_to_the_same_patch(tmp_path: Path, monkeypatch: pytest
 
     assert "is the first bad commit" in said
     assert "mine: step 2" in said
+
+
+def test_a_bisection_is_shown_and_judged_again_as_it_is_and_not_booted_as_a_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = lab(tmp_path, monkeypatch, harmless(1), WARNS)
+    results = bisect(root, [])
+
+    again = Lab(root, lambda event: None, ["recheck"])
+    assert recheck(again, results.run)[1] == results
+    with pytest.raises(UsageError, match="has many sides"):
+        rerun_verb(again, Ask(), results.run)
 
 
 def test_an_unbroken_series_names_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
