@@ -63,10 +63,10 @@ def tables(found: Bisection | None) -> list[Table]:
     ]
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = LONGEST) -> str:
     """A patch file's name as far as it tells patches apart beside their number."""
     stem = re.sub(r"^\d{4}-|\.patch$", "", name)
-    return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 2]}.."
+    return stem if len(stem) <= longest else f"{stem[: longest - 2]}.."
 
 
 def _payload(found: Bisection) -> str:

@@ -12,7 +12,10 @@ from lab.report.bisections import short
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 COSTS = (Verdict.MORE, Verdict.REGRESSED)
 HEADS = (">", "patch", ">objects", ">warnings", ">text", ">boots", ">cases", "rows")
-BAR = 24
+NARROW = 26
+MOST_ROWS = 4
+"""Rows whose waterfall is printed; all have a chart."""
+BAR = 16
 """Letters of the longest bar."""
 
 
@@ -43,7 +46,7 @@ def _line(patch: PatchPrice) -> tuple[str, ...]:
     objects = "-" if patch.objects is None else f"{patch.objects:,}"
     told = patch.message.splitlines()[0] if patch.status is not Status.PASS and patch.message else _rows(patch)
     boots, tests = (f"{good}/{every}" for good, every in (patch.boots, patch.tests))
-    return str(patch.k), short(patch.patch), objects, f"{len(patch.warnings)}", _signed(patch.text), boots, tests, told
+    return str(patch.k), short(patch.patch, NARROW), objects, f"{len(patch.warnings)}", _signed(patch.text), boots, tests, told
 
 
 def _rows(patch: PatchPrice) -> str:
@@ -68,32 +71,36 @@ def steps(one: PriceList, row: Comparison) -> list[tuple[PatchPrice, Comparison]
 
 
 def _waterfalls(one: PriceList) -> Iterator[Table]:
-    """Row by row: from the first kernel's value by each patch to the last one's."""
-    lines: list[tuple[str, ...]] = []
-    for row in one.whole:
-        changed = steps(one, row)
-        most = max((abs(same.delta) for _, same in changed), default=0.0) or 1.0
-        if changed:
-            lines.append((row.metric, "before all", _number(row.base.median), "", ""))
-        for patch, same in changed:
-            if same.delta:
-                bar = ("+" if same.delta > 0 else "-") * max(1, round(BAR * abs(same.delta) / most))
-                lines.append(("", patch.patch, _number(same.patched.median), _signed(same.delta), bar))
-        if changed:
-            lines.append(("", f"all {len(one.patches)}", _number(row.patched.median), _signed(row.delta), str(row.verdict)))
+    """Of the rows that change most: from the first kernel's value by each patch to the last one's."""
+    changed = sorted((row for row in one.whole if steps(one, row)), key=lambda row: -abs(row.delta))
+    lines = [line for row in changed[:MOST_ROWS] for line in _waterfall(one, row)]
     if lines:
-        yield f"{one.series}: rows that change, patch by patch", ("row", "patch", ">value", ">delta", ""), lines
+        more = f"; {len(changed) - MOST_ROWS} more in results.json and as charts" if len(changed) > MOST_ROWS else ""
+        yield f"{one.series}: rows that change, patch by patch{more}", ("row", "patch", ">value", ">delta", ""), lines
+
+
+def _waterfall(one: PriceList, row: Comparison) -> Iterator[tuple[str, ...]]:
+    changed = steps(one, row)
+    most = max(abs(same.delta) for _, same in changed) or 1.0
+    yield row.metric, "before", _number(row.base.median), "", ""
+    for patch, same in changed:
+        if same.delta:
+            bar = ("+" if same.delta > 0 else "-") * max(1, round(BAR * abs(same.delta) / most))
+            yield "", f"{patch.k} {short(patch.patch)}", _number(same.patched.median), _signed(same.delta), bar
+    yield "", f"all {len(one.patches)}", _number(row.patched.median), _signed(row.delta), str(row.verdict)
 
 
 def _details(one: PriceList) -> Iterator[Table]:
     """New warnings, functions that grew, and, with --explain, where the instructions of rows are."""
-    lines: list[tuple[str, ...]] = [(patch.patch, "warning", warning) for patch in one.patches for warning in patch.warnings]
+    lines: list[tuple[str, ...]] = [
+        (short(patch.patch), "warning", warning) for patch in one.patches for warning in patch.warnings
+    ]
     for patch in one.patches:
         if patch.functions:
-            lines.append((patch.patch, "bytes of text", _some([f"{name} {by:+d}" for name, by in patch.functions])))
+            lines.append((short(patch.patch), "bytes of text", _some([f"{name} {by:+d}" for name, by in patch.functions])))
         for told in patch.explanations:
             loud = [f"{item.name} {item.delta:+,.3f}" for item in told.functions if abs(item.delta) >= 0.5]
-            lines.append((patch.patch, told.metric, _some(loud) or "no function by 0.5 or more"))
+            lines.append((short(patch.patch), told.metric, _some(loud) or "no function by 0.5 or more"))
     if lines:
         yield f"{one.series}: what is behind it", ("patch", "what", ""), lines
 

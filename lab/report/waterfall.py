@@ -7,9 +7,10 @@ from xml.sax.saxutils import escape
 
 from lab.model.judgement import Comparison
 from lab.model.price import PriceList
+from lab.report.bisections import short
 from lab.report.prices import steps
 
-ROW, LEFT, WIDTH, PAD = 24, 420, 560.0, 12
+ROW, LEFT, WIDTH, PAD = 24, 300, 560.0, 12
 GAINED, LOST, WHOLE = "#d9534f", "#4a7bd0", "#7d8590"
 ROOM = 1.15
 """How much wider than what changes the axis is, so that labels fit."""
@@ -17,7 +18,7 @@ ROOM = 1.15
 
 def waterfall_svg(prices: PriceList, row: Comparison) -> str:
     """Bars stand where the value stands; the axis begins near the smallest value, since a change may be a millionth of it."""
-    moves = [(patch.patch, same.base.median, same.patched.median) for patch, same in steps(prices, row)]
+    moves = [(f"{patch.k} {short(patch.patch)}", same.base.median, same.patched.median) for patch, same in steps(prices, row)]
     values = [row.base.median, row.patched.median, *(value for _, *pair in moves for value in pair)]
     low, high = min(values), max(values)
     room = (high - low) * (ROOM - 1) or 1.0

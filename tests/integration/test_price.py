@@ -52,9 +52,9 @@ def test_a_chart_is_drawn_of_each_row_that_changes(tmp_path: Path, monkeypatch: 
 
     chart = RunDir(root / "reports" / results.run).chart("mine", "reads", "reads")
     texts = [node.text for node in ET.fromstring(chart.read_text()).iter() if node.tag.endswith("}text")]
-    assert {"before", "0002-mine-step-2.patch", "+7", "all 2 patches"} <= {*texts}
+    assert {"before", "2 mine-step-2", "+7", "all 2 patches"} <= {*texts}
     shown = [line for _, _, lines in tables(results.prices) for line in lines]
-    assert ("", "0002-mine-step-2.patch", "107", "+7", "+" * 24) in shown
+    assert ("", "2 mine-step-2", "107", "+7", "+" * 16) in shown
 
 
 def test_objects_are_counted_between_neighbours_wherever_the_slot_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

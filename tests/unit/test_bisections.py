@@ -230,7 +230,7 @@ def test_prices_are_a_line_a_patch_and_a_waterfall() -> None:
     assert "1 MORE: unix_stream/64/median +2" in text
     assert "vfs_read +1" in text
     assert "x.c:1: warning: w" in text
-    assert "+" * 24 in text
+    assert "+" * 16 in text
     assert "0002-b.patch costs something that is counted; 0003-c.patch failed" in text.splitlines()[-1]
 
 
