@@ -28,7 +28,6 @@ static struct cpu {
 
 #define PARKED 4096			/* tasks switched out inside an interrupt or exception */
 static struct { uint64_t task; struct frames frames; } parked[PARKED];
-
 static unsigned int measured_cpu, n_cpus;
 
 static uint64_t count[CONTEXTS], rep_steps, op_rep_steps, faults, irqs, switches, elsewhere;
@@ -165,6 +164,16 @@ static void on_to_user(unsigned int vcpu, void *data)
 	cpus[vcpu].to_user = true;
 }
 
+/* User mode is next, at an address that the kernel chose: nothing has run there yet. */
+static void on_leave(unsigned int vcpu, void *data)
+{
+	static const struct user_block nowhere;
+
+	(void)data;
+	cpus[vcpu].block = &nowhere;
+	cpus[vcpu].entered = now(vcpu) + 1;
+}
+
 static void on_iret(unsigned int vcpu, void *data)
 {
 	struct cpu *cpu = &cpus[vcpu];
@@ -177,7 +186,9 @@ static void on_iret(unsigned int vcpu, void *data)
 		pop(vcpu, 1);
 	else
 		anomalies++;
-	if (profiling && !cpu->to_user)
+	if (cpu->to_user)
+		on_leave(vcpu, NULL);
+	else if (profiling)
 		walk_back(vcpu);
 	cpu->to_user = false;
 }

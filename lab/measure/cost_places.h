@@ -56,8 +56,11 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 	case TO_USER:
 		cb = entry ? on_to_user : NULL;
 		break;
-	case ENTRY_TEXT:	/* iretq */
-		cb = size == 2 && code[0] == 0x48 && code[1] == 0xcf ? on_iret : NULL;
+	case ENTRY_TEXT:
+		if (size == 2 && !memcmp(code, "\x48\xcf", 2))	/* iretq */
+			cb = on_iret;
+		else if (size == 3 && !memcmp(code, "\x48\x0f\x07", 3))	/* sysretq */
+			cb = on_leave;
 		break;
 	case SWITCH:		/* mov disp32(%rsi),%rsp */
 		if (size != 7 || memcmp(code, "\x48\x8b\xa6", 3))
