@@ -19,21 +19,24 @@ static bool load(void)
 	return program && ends >= 0 && !bpf_prog_attach(bpf_program__fd(program), ends, BPF_SK_MSG_VERDICT, 0);
 }
 
-/* A closed socket leaves the map by itself. */
-static bool enter(int fd)
+static int port_of(int fd)
 {
-	struct sockaddr_in address;
+	struct sockaddr_in address = { 0 };
 	socklen_t length = sizeof(address);
-	uint64_t value = fd;
-	uint32_t key;
 
-	if (getsockname(fd, (void *)&address, &length))
-		return false;
-	key = address.sin_port;
+	return getsockname(fd, (void *)&address, &length) ? -1 : ntohs(address.sin_port);
+}
+
+/* A closed socket leaves the map by itself. */
+static bool enter(int fd, int other)
+{
+	uint32_t key = port_of(fd) > port_of(other);
+	uint64_t value = fd;
+
 	return !bpf_map_update_elem(ends, &key, &value, BPF_ANY);
 }
 
 bool connect_sockmap(struct end *a, struct end *b)
 {
-	return (ends >= 0 || load()) && connect_tcp(a, b) && enter(a->in) && enter(b->in);
+	return (ends >= 0 || load()) && connect_tcp(a, b) && enter(a->in, b->in) && enter(b->in, a->in);
 }
