@@ -13,7 +13,7 @@
 
 #define WARMUP 4
 #define LAPS 12
-#define REST_MS 16
+#define REST_MS 60			/* longer than TCP delays an acknowledgement */
 #define STUCK_S 120
 #define SPACE "space"
 
