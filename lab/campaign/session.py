@@ -51,6 +51,7 @@ class Lab:
         self._ledger: Ledger | None = None
         self._announced = False
         self._made: dict[tuple[object, ...], Build] = {}
+        self._images: dict[str, Image] = {}
         self._read: tuple[Source, Series] | None = None
 
     # --- the run -----------------------------------------------------------------------------------------------------
@@ -198,7 +199,9 @@ class Lab:
         recipes = {path.parent.name: path.parent for path in sorted((self.root / "images").glob("*/image.toml"))}
         if name not in recipes:
             raise unknown("image", name, recipes, "an image is a directory of images/ with a recipe")
-        return make_image(recipes[name], self.cache, self._timed)
+        if name not in self._images:
+            self._images[name] = make_image(recipes[name], self.cache, self._timed)
+        return self._images[name]
 
     def _timed(self, event: Event) -> None:
         """Pass on events of a stage that may run outside of a run, which keeps times by itself."""
