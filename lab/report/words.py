@@ -243,10 +243,16 @@ def _steady(rows: Sequence[Steadiness]) -> str:
     boots = " or ".join(str(boots) for boots in sorted({row.boots for row in rows}))
     if all(row.verdict is Verdict.EQUAL for row in rows):
         return f"all {_counted(len(rows), 'row')} EQUAL in {boots} cold boots"
-    groups = {word: [row.metric for row in rows if row.verdict is word] for word in (Verdict.EQUAL, *LOUD)}
-    named = (f" ({', '.join(names)})" if word is not Verdict.EQUAL else "" for word, names in groups.items() if names)
-    parts = [f"{len(names)} {word}" for word, names in groups.items() if names]
-    return f"of {_counted(len(rows), 'row')} in {boots} cold boots {', '.join(map(''.join, zip(parts, named, strict=True)))}"
+    several = len({row.payload for row in rows}) > 1
+    groups: dict[Verdict, list[str]] = {}
+    for row in rows:
+        groups.setdefault(row.verdict, []).append(f"{row.payload} {row.metric}" if several else row.metric)
+    parts = [_row_names(word, groups[word]) for word in (Verdict.EQUAL, *LOUD) if word in groups]
+    return f"of {_counted(len(rows), 'row')} in {boots} cold boots {', '.join(parts)}"
+
+
+def _row_names(word: Verdict, names: Sequence[str]) -> str:
+    return f"{len(names)} {word}" + ("" if word is Verdict.EQUAL else f" ({', '.join(names)})")
 
 
 def _some(word: Verdict, rows: list[Comparison]) -> str:

@@ -98,6 +98,7 @@ def test_many_values_are_cut_short() -> None:
     ("rows", "said"),
     [
         ((SAME, SAME), "all 2 rows EQUAL in 3 cold boots"),
+        ((SAME, replace(WOBBLE, payload="syscall")), "of 2 rows in 3 cold boots 1 EQUAL, 1 WOBBLE (syscall tcp.4096)"),
         ((SAME, WOBBLE, LOST), "of 3 rows in 3 cold boots 1 EQUAL, 1 WOBBLE (tcp.4096), 1 INCONCLUSIVE (udp.64)"),
     ],
 )
