@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Description: pingpong's exchange over everything two processes of one host can use instead of TCP without another program
- * than the kernel: pingpong's own transports, io_uring over two of them, TCP sockets that a BPF program joins, and SMC.
+ * than the kernel: pingpong's own transports, io_uring over two of them, TCP sockets that a BPF program joins, SMC, and
+ * TCP sockets that opted in to byte rings.
  */
 #define _GNU_SOURCE
 #include <exchange.h>
 
+#include "agent.h"
 #include "ways.h"
 
 static const struct transport transports[] = {
@@ -14,6 +16,7 @@ static const struct transport transports[] = {
 	{ "uring-tcp", connect_uring_tcp, queue_send, receive_uring, true, NULL },
 	{ "sockmap", connect_sockmap, send_bytes, receive_bytes, false, NULL },
 	{ "smc", connect_smc, send_bytes, receive_bytes, false, lacks_smc },
+	{ "tcp-agent", connect_agent, send_bytes, receive_bytes, false, lacks_agent },
 };
 
 int main(void)
