@@ -31,6 +31,8 @@ VERBS = re.compile(
 ENTRY = re.compile(r"^\+\s*(?:menu)?config (?P<name>\w+)\s*$")
 KIND = re.compile(r"^\+\s+(?P<kind>bool|tristate|def_bool|def_tristate|int|hex|string)\b(?P<rest>.*)$")
 DEFAULT = re.compile(r"^\+\s+default\s+(?P<value>.*)$")
+OFF = ("n", "KUNIT_ALL_TESTS")
+"""Defaults that leave an option off, unless every KUnit test is asked for (Documentation/dev-tools/kunit/style.rst)."""
 HELP = re.compile(r"^\+\s+help\s*$")
 ENDS = re.compile(r"^(?:@@|[ +-]\s*(?:config|menuconfig|menu|endmenu|choice|endchoice|if|endif|source|comment)\b)")
 
@@ -106,7 +108,7 @@ def _default(name: str, entry: Sequence[str]) -> Iterator[Complaint]:
     values = [match["rest"].strip() for match in kinds if match["kind"].startswith("def_")]
     values += [match["value"].strip() for line in entry if (match := DEFAULT.match(line))]
     for value in values:
-        if value.partition(" ")[0] != "n":
+        if value.partition(" ")[0] not in OFF:
             yield Complaint("KCONFIG_DEFAULT", f"{name} is not off by default: default {value}")
 
 

@@ -96,6 +96,7 @@ def kconfig(lines: str, path: str = "net/Kconfig") -> list[str]:
 def test_new_options_that_are_off_are_fine() -> None:
     assert kconfig("+\tdepends on NET") == []
     assert kconfig("+\tdefault n") == []
+    assert kconfig("+\tdefault KUNIT_ALL_TESTS") == []
     assert kconfig("+\tdefault y", "net/other.txt") == []
     assert kconfig_complaints('+++ b/net/Kconfig\n+config N\n+\tint "Number"\n+\tdefault 5\n') == ()
 
