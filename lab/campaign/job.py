@@ -144,7 +144,7 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
     elif job.payload:
         shells = [guest.shell for guest in guests]
         if job.explain:
-            ask_symbols(shells[0], Deadline.after(QUIT_S))
+            ask_symbols(shells[0], Deadline.after(QUIT_S * job.slow))
         collected = collect(*shells, spec=job.payload, deadline=Deadline.after(job.payload.timeout_s * job.slow))
         place.payload_out.write_text(collected.stdout, encoding="utf-8")
         place.payload_err.write_text(collected.stderr, encoding="utf-8")
