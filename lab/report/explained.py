@@ -11,7 +11,7 @@ WORTH_SAYING = 0.5
 """Instructions per operation from which on a function is named in the sentence."""
 MOST_NAMED = 6
 NUMBERS = (">base", ">patched", ">delta")
-ESTIMATES = (">est. cycles base", ">est. cycles patched", ">est. delta")
+ESTIMATES = (">est. base", ">est. patched", ">est. delta")
 FEW = 2
 """So many rows are shown as tables without being asked for."""
 
@@ -68,8 +68,8 @@ def _model(caches: Caches) -> str:
     shapes = (("I1", caches.i1), ("D1", caches.d1), ("LL", caches.ll))
     told = ", ".join(f"{name} {cache.kib} KiB {cache.ways}-way" for name, cache in shapes)
     return (
-        f"est. cycles: not measured, but instructions + 10 for each L1 miss + 100 for each LL miss of a model ({told}, "
-        f"{caches.line}-byte lines) over all operations"
+        f"est.: cycles, not measured, but estimated as instructions + 10 for each L1 miss + 100 for each LL miss of a model "
+        f"({told}, {caches.line}-byte lines) over all operations"
     )
 
 

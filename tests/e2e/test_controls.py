@@ -89,7 +89,7 @@ def test_inlined_functions_and_estimates_add_to_what_was_counted(default_run: Li
     assert inlined == {("vfs_read", "vfs_read"): pytest.approx(1.0, abs=0.05)}
     assert sum(each["base"] for each in one["inlines"]) == pytest.approx(one["mean"]["base"])
     assert any(each["name"] != each["inside"] for each in one["inlines"])
-    assert "est. cycles: not measured" in line.text
+    assert "est.: cycles, not measured" in line.text
     checked = [
         case["status"] for job in line.results["jobs"] if job["explain"] for case in job["cases"] if case["name"] in CHECKED
     ]

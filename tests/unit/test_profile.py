@@ -233,7 +233,7 @@ def test_a_model_of_caches_adds_estimates_that_say_so() -> None:
     title, columns, rows = next(iter(tables(found)))
     assert "not measured" in title
     assert "D1 32 KiB 8-way" in title
-    assert columns[-3:] == (">est. cycles base", ">est. cycles patched", ">est. delta")
+    assert columns[-3:] == (">est. base", ">est. patched", ">est. delta")
     assert rows[0] == ("vfs_read", "VFS", "50.00", "52.00", "+2.000", "170", "172", "+2.0")
     assert rows[-1] == ("all functions", "", "65.00", "67.00", "+2.000", "185", "187", "+2.0")
 
