@@ -135,6 +135,8 @@ def connect(
         transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = max(1.0, deadline.remaining)
         transport.get_security_options().ciphers = CIPHERS
         transport.start_client(timeout=max(1.0, deadline.remaining))
+        if not transport.initial_kex_done:  # start_client() comes back without a word when its time is over
+            raise paramiko.SSHException("the guest took the connection and exchanged no keys in time")
         _check_host_key(transport, image)
         transport.auth_publickey(USER, paramiko.Ed25519Key.from_private_key_file(str(image.ssh_key)))
     except (paramiko.SSHException, OSError, EOFError) as error:

@@ -40,7 +40,7 @@ from typing import Any
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED, cMSG_CHANNEL_SUCCESS
 
 MOVED = re.compile(r"(?<![\w./])/(?=(?:tmp|root|sys|proc/sys/kernel/(?:tainted|printk))\b)")
 TASK = """\
@@ -270,7 +270,7 @@ class Fake:
             if "nosshd" in self.words:
                 link.close()
                 continue
-            transport = paramiko.Transport(link)
+            transport = Answering(link)
             transport.add_server_key(host_key)
             transport.start_server(server=Sshd(self, authorized), event=threading.Event())
 
@@ -324,8 +324,22 @@ class Sshd(paramiko.ServerInterface):
         return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        threading.Thread(target=self.fake.run, args=(command.decode(), channel), daemon=True).start()
+        transport = channel.get_transport()
+        assert isinstance(transport, Answering)
+        transport.due = threading.Thread(target=self.fake.run, args=(command.decode(), channel), daemon=True)
         return True
+
+
+class Answering(paramiko.Transport):
+    """Starts a command once its request has been answered: to a client, one that ended before was never there."""
+
+    due: threading.Thread | None = None
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc]  # the stubs leave it out
+        if self.due and data.asbytes()[:1] == cMSG_CHANNEL_SUCCESS:
+            due, self.due = self.due, None
+            due.start()
 
 
 def messages(link: socket.socket) -> Iterator[dict[str, Any]]:
