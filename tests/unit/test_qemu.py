@@ -65,6 +65,12 @@ def test_every_emulated_guest_may_trust_its_clock_and_no_other_is_told_to() -> N
     assert "tsc=reliable" not in line(replace(SINGLE, mode="counts"), KVM)
 
 
+def test_a_busy_host_is_no_broken_timer_where_time_is_the_hosts() -> None:
+    assert "no_timer_check" in line(replace(SINGLE, mode="counts", cpus=4))
+    assert "no_timer_check" not in line(SINGLE)
+    assert "no_timer_check" not in line(replace(SINGLE, mode="counts"), KVM)
+
+
 def test_only_emulated_mode_is_multi_threaded() -> None:
     assert "thread=multi" in line(replace(SINGLE, mode="emulated"))
 
