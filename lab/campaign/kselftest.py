@@ -41,7 +41,7 @@ def kselftest_verb(lab: Lab, ask: Ask, target: str, timeout: str = "") -> tuple[
     lab.announce(ask)
     baseline = lab.build(ask, base)
     kernels = ((base, baseline), (patched, lab.build(ask, patched, baseline)))
-    built = [_selftests(lab, ask, side, kernel, wants) for side, kernel in kernels]
+    built = [selftests_of(lab, ask, side, kernel, wants) for side, kernel in kernels]
     sides = sides_of(lab, ask, kernels, built, wants, name=payload_name(lab, "kselftest"), limit=limit)
     return judged(lab, ask, sides, f"kselftest {target}" + (f" --timeout {timeout}" if timeout else ""))
 
@@ -59,7 +59,7 @@ def sides_of(
     """What runs on each side; new tests on the baseline's kernel too. Raises UsageError for tests that neither tree has."""
     check_known(wants, built)
     sides = [
-        Sided(side, kernel, replace(_payload(lab, ask, tests, side, limit), name=name), tests.tests)
+        Sided(side, kernel, replace(tests_payload(lab, ask, tests, side, limit), name=name), tests.tests)
         for (side, kernel), tests in zip(kernels, built, strict=True)
     ]
     for note in lacking(built[-1], kernels[-1][1].config, wants):
@@ -137,7 +137,8 @@ def _tree(lab: Lab, ask: Ask, side: Side) -> Tree:
     return apply(lab.source(ask), side.series, side.upto, lab.cache, lab.emit)
 
 
-def _selftests(lab: Lab, ask: Ask, side: Side, kernel: Build, wants: Sequence[Want]) -> Selftests:
+def selftests_of(lab: Lab, ask: Ask, side: Side, kernel: Build, wants: Sequence[Want]) -> Selftests:
+    """The tests of a side's tree, built; what does not build is said. Raises HostError."""
     made = build_selftests(_tree(lab, ask, side), wants, kernel, cache=lab.cache, emit=lab.emit, cc=ask.cc or "gcc")
     for test, why in made.unbuilt.items():
         lab.emit(Note(f"kselftest: {test} does not build on the {side.role} side: {why.splitlines()[0]}"))
@@ -154,7 +155,8 @@ def _runner_words(lab: Lab, ask: Ask, limit: int, tests: Sequence[str]) -> tuple
     return ("sh", f"./{RUNNER.name}", "/dev/kmsg", str(_factor(lab, ask, kconfig)), str(limit), *tests)
 
 
-def _payload(lab: Lab, ask: Ask, tests: Selftests, side: Side, limit: int) -> PayloadSpec:
+def tests_payload(lab: Lab, ask: Ask, tests: Selftests, side: Side, limit: int) -> PayloadSpec:
+    """Built tests as a payload; `limit`: seconds for each of them, 0 for what its target gives."""
     given = (
         limit or (known if (known := tests.timeout(name.partition(":")[0])) is not None else DEFAULT_TIMEOUT_S)
         for name in tests.tests

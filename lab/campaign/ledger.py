@@ -180,7 +180,8 @@ class Ledger:
         """What was found, once everything that was built and booted is well."""
         if self.bisection is not None:
             return BISECTED[self.bisection.word]
-        return rows_status(self.comparisons, self.tests, self.steadiness, any_more=self.any, strict=self.strict)
+        rows = rows_status(self.comparisons, self.tests, self.steadiness, any_more=self.any, strict=self.strict)
+        return worst([rows, *(patch.status for prices in self.prices for patch in prices.patches)])
 
     def _exit(self, status: Status, error: BaseException | None) -> int:
         if isinstance(error, KeyboardInterrupt):

@@ -10,6 +10,7 @@ from lab.campaign.bench import boots_of, payload_names, run_stage
 from lab.campaign.explain import explanations
 from lab.campaign.known import Point
 from lab.campaign.plan import Ask, Side
+from lab.campaign.pricetests import boots_with_tests, compared_tests
 from lab.campaign.probe import Stack
 from lab.campaign.rundir import RunDir
 from lab.campaign.session import Lab
@@ -27,8 +28,12 @@ from lab.model.outcome import Status
 from lab.model.price import PatchPrice, PriceList
 from lab.model.profile import Explanation
 from lab.model.run import Job, JobResult, PayloadSpec
+from lab.model.suite import CaseVerdict
 from lab.model.wire import read_json
 from lab.report.waterfall import waterfall_svg
+
+BREAKS = (CaseVerdict.REGRESSED, CaseVerdict.UNKNOWN)
+"""What a patch may not do to a test that passed without it. One that does not pass yet waits for the patches to come."""
 
 
 @dataclass
@@ -40,6 +45,8 @@ class _Kernel:
     message: str = ""
     runs: str = ""
     results: list[JobResult] = field(default_factory=list)
+    tests: list[JobResult] = field(default_factory=list)
+    """Boots with the series' own self-tests."""
 
     def of(self, payload: PayloadSpec) -> list[JobResult]:
         """The boots that may be compared."""
@@ -60,6 +67,7 @@ def price_series(lab: Lab, ask: Ask, *, good: int = 0, bad: int | None = None) -
     sides = [stack.side(lab, ask, Point(k)) for k in range(good, last + 1)]
     kernels = [_built(lab, ask, side) for side in (replace(sides[0], role="baseline"), *sides[1:])]
     _boot(lab, ask, kernels, payloads)
+    _test(lab, ask, kernels)
     named = zip(stack.series.patches[good:last], pairwise(kernels), strict=True)
     patches = [_priced(lab, ask, patch, pair, payloads) for patch, pair in named]
     whole = [row for payload in payloads for row in _compared(payload, kernels[0], kernels[-1])]
@@ -115,7 +123,7 @@ def _built(lab: Lab, ask: Ask, side: Side) -> _Kernel:
 
 def _boot(lab: Lab, ask: Ask, kernels: Sequence[_Kernel], payloads: Sequence[PayloadSpec]) -> None:
     """Boot all kernels, but those that run as the one before them; then those again whose rows are not settled."""
-    new = [kernel for place, kernel in enumerate(kernels) if not (place and _alike(kernels[place - 1], kernel))]
+    new = _distinct(kernels)
     _round(lab, ask, [(kernel, payload) for payload in payloads for kernel in new if kernel.build], 0)
     _share(kernels)
     again: dict[tuple[int, str], tuple[_Kernel, PayloadSpec]] = {}
@@ -127,6 +135,22 @@ def _boot(lab: Lab, ask: Ask, kernels: Sequence[_Kernel], payloads: Sequence[Pay
     _share(kernels)
 
 
+def _test(lab: Lab, ask: Ask, kernels: Sequence[_Kernel]) -> None:
+    """Boot the kernels once more, with the self-tests that the series brings."""
+    built = [(kernel.side, kernel.build) for kernel in kernels if kernel.build]
+    new = [kernel for kernel in _distinct(kernels) if kernel.build]
+    if new:
+        found = boots_with_tests(lab, ask, [(kernel.side, kernel.build) for kernel in new if kernel.build], built[-1])
+        for kernel, results in zip(new, found, strict=True):
+            kernel.tests = results
+    _share(kernels)
+
+
+def _distinct(kernels: Sequence[_Kernel]) -> list[_Kernel]:
+    """Those that do not run as the one before them."""
+    return [kernel for place, kernel in enumerate(kernels) if not (place and _alike(kernels[place - 1], kernel))]
+
+
 def _alike(before: _Kernel, after: _Kernel) -> bool:
     return bool(after.runs) and before.runs == after.runs
 
@@ -135,7 +159,7 @@ def _share(kernels: Sequence[_Kernel]) -> None:
     """What runs alike was booted once."""
     for before, after in pairwise(kernels):
         if _alike(before, after):
-            after.results = before.results
+            after.results, after.tests = before.results, before.tests
 
 
 def _round(lab: Lab, ask: Ask, wanted: Sequence[tuple[_Kernel, PayloadSpec]], look: int) -> None:
@@ -153,15 +177,18 @@ def _round(lab: Lab, ask: Ask, wanted: Sequence[tuple[_Kernel, PayloadSpec]], lo
 
 def _priced(lab: Lab, ask: Ask, patch: Patch, pair: tuple[_Kernel, _Kernel], payloads: Sequence[PayloadSpec]) -> PatchPrice:
     before, after = pair
+    tests = compared_tests(before.tests, after.tests, after.side.depth)
+    broken = [row.test for row in tests if row.verdict in BREAKS]
     bad = [job for job in after.results if job.status not in (Status.PASS, Status.SKIP)]
     price = PatchPrice(
         after.side.depth,
         patch.name,
         patch.subject,
-        Status.FAIL if after.build is None or bad else Status.PASS,
-        after.message or "; ".join(dict.fromkeys(job.message.splitlines()[0] for job in bad if job.message)),
+        Status.FAIL if after.build is None or bad or broken else Status.PASS,
+        after.message or "; ".join([*_messages(bad), *(f"{test} passed without it" for test in broken)]),
         boots=(len(after.results) - len(bad), len(after.results)),
-        tests=_tests(after.results),
+        cases=_cases(after.results),
+        tests=tests,
     )
     if before.build is None or after.build is None:
         return price
@@ -181,7 +208,11 @@ def _priced(lab: Lab, ask: Ask, patch: Patch, pair: tuple[_Kernel, _Kernel], pay
     )
 
 
-def _tests(results: Sequence[JobResult]) -> tuple[int, int]:
+def _messages(bad: Sequence[JobResult]) -> list[str]:
+    return list(dict.fromkeys(job.message.splitlines()[0] for job in bad if job.message))
+
+
+def _cases(results: Sequence[JobResult]) -> tuple[int, int]:
     told = [case.status for job in results for case in job.cases if case.status is not Status.SKIP]
     return sum(status is Status.PASS for status in told), len(told)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lab.model.judgement import Comparison
 from lab.model.outcome import Status
 from lab.model.profile import Explanation
+from lab.model.suite import CaseRow
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ class PatchPrice:
     """Whether nothing that runs differs: it was not booted then."""
     boots: tuple[int, int] = (0, 0)
     """Of its own kernel: good ones, and all."""
-    tests: tuple[int, int] = (0, 0)
-    """Cases of the payloads in these boots: passed, and all that were not skipped."""
+    cases: tuple[int, int] = (0, 0)
+    """Of the payloads in these boots: passed, and all that were not skipped."""
+    tests: tuple[CaseRow, ...] = ()
+    """The self-tests of the whole series on its kernel, beside those on the kernel before it."""
     rows: tuple[Comparison, ...] = ()
     explanations: tuple[Explanation, ...] = ()
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from lab.model.judgement import APART, Comparison, Verdict
 from lab.model.outcome import Status
 from lab.model.price import PatchPrice, PriceList
+from lab.model.suite import CaseRow
 from lab.report.bisections import short
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 COSTS = (Verdict.MORE, Verdict.REGRESSED)
-HEADS = (">", "patch", ">objects", ">warnings", ">text", ">boots", ">cases", "rows")
+HEADS = (">", "patch", ">objects", ">warnings", ">text", ">boots", ">cases", ">self-tests", "rows")
 NARROW = 26
 MOST_ROWS = 4
 """Rows whose waterfall is printed; all have a chart."""
@@ -45,8 +46,16 @@ def _patches(one: PriceList) -> Table:
 def _line(patch: PatchPrice) -> tuple[str, ...]:
     objects = "-" if patch.objects is None else f"{patch.objects:,}"
     told = patch.message.splitlines()[0] if patch.status is not Status.PASS and patch.message else _rows(patch)
-    boots, tests = (f"{good}/{every}" for good, every in (patch.boots, patch.tests))
-    return str(patch.k), short(patch.patch, NARROW), objects, f"{len(patch.warnings)}", _signed(patch.text), boots, tests, told
+    boots, cases = (f"{good}/{every}" for good, every in (patch.boots, patch.cases))
+    name, warnings, text = short(patch.patch, NARROW), f"{len(patch.warnings)}", _signed(patch.text)
+    return str(patch.k), name, objects, warnings, text, boots, cases, _tests(patch.tests), told
+
+
+def _tests(rows: Sequence[CaseRow]) -> str:
+    """How many results passed in every boot, of how many; a program that gives none is one itself."""
+    split = {row.test.partition(": ")[0] for row in rows if not row.whole}
+    told = [{*row.patched} for row in rows if row.patched and row.test not in split]
+    return f"{told.count({Status.PASS})}/{len(told)}" if told else "-"
 
 
 def _rows(patch: PatchPrice) -> str:

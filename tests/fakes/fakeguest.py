@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import hear_interrupts
 
 from lab.cache import Cache
 from lab.events import silent
@@ -38,6 +39,7 @@ class FakeSymbols:
 
 def use_fake_qemu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Put the fake QEMU in front of the PATH and the sockets of guests under /tmp, away from the user's."""
+    hear_interrupts()
     monkeypatch.setenv("PATH", f"{FAKES}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # a killed fake leaves its scratch directory

@@ -147,6 +147,21 @@ for word; do
 done
 exec make $target LOCALVERSION=-virtme "$@" -j 2
 """
+TESTS = "tools/testing/selftests"
+SELFTESTS_MK = r"""# what the lab relies on of tools/testing/selftests/lib.mk
+TEST_GEN_PROGS := $(patsubst %,$(OUTPUT)/%,$(TEST_GEN_PROGS))
+TEST_GEN_FILES := $(patsubst %,$(OUTPUT)/%,$(TEST_GEN_FILES))
+all: $(TEST_GEN_PROGS) $(TEST_GEN_FILES)
+$(OUTPUT)/%:%.c
+	@printf '  CC       %s\n' $(notdir $@)
+	@$(CC) $(CFLAGS) $(KHDR_INCLUDES) $^ $(LDLIBS) -o $@
+install: all
+	mkdir -p $(INSTALL_PATH)
+	rsync -a $(TEST_PROGS) $(TEST_FILES) $(wildcard config settings) $(INSTALL_PATH)/
+	rsync -a $(TEST_GEN_PROGS) $(INSTALL_PATH)/
+	rsync -a $(TEST_GEN_FILES) $(INSTALL_PATH)/
+.PHONY: all install
+"""
 AUTHOR = {
     "GIT_AUTHOR_NAME": "A Developer",
     "GIT_AUTHOR_EMAIL": "dev@example.org",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import signal
 from pathlib import Path
 
 
@@ -26,3 +27,8 @@ def wait_until_gone(tmp_path: Path) -> None:
             return
         select.select([], [], [], 0.05)
     raise AssertionError(named(tmp_path))
+
+
+def hear_interrupts() -> None:
+    """What is started from now on hears Ctrl-C, also where a shell started the tests in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

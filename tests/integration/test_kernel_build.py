@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from kerneltree import CLAMP, COMMENT, FILES, VNG, commit, developer_tree, fake_source, format_patches, git
+from processes import hear_interrupts
 
 from lab.cache import Cache
 from lab.errors import BuildError, HostError, KconfigError
@@ -265,6 +266,7 @@ KILLED = """
 
 def killed(lab: Lab, name: str, word: str) -> int:
     """The exit status of a lab that is killed when make prints `word`."""
+    hear_interrupts()
     tree = lab.tree()
     script = textwrap.dedent(KILLED).format(
         path=sys.path,

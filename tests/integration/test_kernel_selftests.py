@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from kerneltree import FILES, commit, developer_tree, fake_source, format_patches
+from kerneltree import FILES, SELFTESTS_MK, TESTS, commit, developer_tree, fake_source, format_patches
 
 from lab.cache import Cache
 from lab.errors import HostError
@@ -21,51 +21,36 @@ from lab.kernel.slot import hold
 from lab.kernel.tree import apply
 from lab.model.change import Build, Series, Tree
 
-WHERE = "tools/testing/selftests"
-LIB_MK = r"""# what the lab relies on of tools/testing/selftests/lib.mk
-TEST_GEN_PROGS := $(patsubst %,$(OUTPUT)/%,$(TEST_GEN_PROGS))
-TEST_GEN_FILES := $(patsubst %,$(OUTPUT)/%,$(TEST_GEN_FILES))
-all: $(TEST_GEN_PROGS) $(TEST_GEN_FILES)
-$(OUTPUT)/%:%.c
-	@printf '  CC       %s\n' $(notdir $@)
-	@$(CC) $(CFLAGS) $(KHDR_INCLUDES) $^ $(LDLIBS) -o $@
-install: all
-	mkdir -p $(INSTALL_PATH)
-	rsync -a $(TEST_PROGS) $(TEST_FILES) $(wildcard config settings) $(INSTALL_PATH)/
-	rsync -a $(TEST_GEN_PROGS) $(INSTALL_PATH)/
-	rsync -a $(TEST_GEN_FILES) $(INSTALL_PATH)/
-.PHONY: all install
-"""
 GOOD_C = "#include <uapi.h>\n\nint main(void)\n{\n\treturn UAPI;\n}\n"
 BROKEN_C = "#include <sys/no-such-capability.h>\n\nint main(void)\n{\n\treturn 0;\n}\n"
 TREE = {
     **FILES,
     "Makefile": FILES["Makefile"] + "\nheaders:\n\t@mkdir -p usr/include; echo '#define UAPI 0' >usr/include/uapi.h\n",
-    f"{WHERE}/Makefile": "ifneq ($(filter net,$(TARGETS)),)\n\tINSTALL_DEP_TARGETS := net/lib\nendif\nall:\n",
-    f"{WHERE}/lib.mk": LIB_MK,
-    f"{WHERE}/kselftest/ktap_helpers.sh": "# helpers\n",
-    f"{WHERE}/net/Makefile": (
+    f"{TESTS}/Makefile": "ifneq ($(filter net,$(TARGETS)),)\n\tINSTALL_DEP_TARGETS := net/lib\nendif\nall:\n",
+    f"{TESTS}/lib.mk": SELFTESTS_MK,
+    f"{TESTS}/kselftest/ktap_helpers.sh": "# helpers\n",
+    f"{TESTS}/net/Makefile": (
         "TEST_PROGS := script.sh\nTEST_GEN_PROGS := one two\nTEST_GEN_FILES := helper\ninclude ../lib.mk\n"
     ),
-    f"{WHERE}/net/script.sh": "#!/bin/sh\nexec ./helper\n",
-    f"{WHERE}/net/one.c": GOOD_C,
-    f"{WHERE}/net/two.c": GOOD_C,
-    f"{WHERE}/net/helper.c": GOOD_C,
-    f"{WHERE}/net/settings": "# comment\ntimeout=7\n",
-    f"{WHERE}/net/config": "CONFIG_SMP=y\nCONFIG_VETH=m\n",
-    f"{WHERE}/net/lib/Makefile": "TEST_FILES := lib.sh\ninclude ../../lib.mk\n",
-    f"{WHERE}/net/lib/lib.sh": "# shared\n",
-    f"{WHERE}/odd/Makefile": "TEST_GEN_PROGS := good broken\ninclude ../lib.mk\n",
-    f"{WHERE}/odd/good.c": GOOD_C,
-    f"{WHERE}/odd/broken.c": BROKEN_C,
-    f"{WHERE}/slow/Makefile": "TEST_CUSTOM_PROGS := slow\n$(info half)\nslow $(OUTPUT)/slow:\n\t@sleep 600\n",
-    f"{WHERE}/sick/Makefile": "$(error this target wants a moon phase)\n",
+    f"{TESTS}/net/script.sh": "#!/bin/sh\nexec ./helper\n",
+    f"{TESTS}/net/one.c": GOOD_C,
+    f"{TESTS}/net/two.c": GOOD_C,
+    f"{TESTS}/net/helper.c": GOOD_C,
+    f"{TESTS}/net/settings": "# comment\ntimeout=7\n",
+    f"{TESTS}/net/config": "CONFIG_SMP=y\nCONFIG_VETH=m\n",
+    f"{TESTS}/net/lib/Makefile": "TEST_FILES := lib.sh\ninclude ../../lib.mk\n",
+    f"{TESTS}/net/lib/lib.sh": "# shared\n",
+    f"{TESTS}/odd/Makefile": "TEST_GEN_PROGS := good broken\ninclude ../lib.mk\n",
+    f"{TESTS}/odd/good.c": GOOD_C,
+    f"{TESTS}/odd/broken.c": BROKEN_C,
+    f"{TESTS}/slow/Makefile": "TEST_CUSTOM_PROGS := slow\n$(info half)\nslow $(OUTPUT)/slow:\n\t@sleep 600\n",
+    f"{TESTS}/sick/Makefile": "$(error this target wants a moon phase)\n",
 }
 NEW = {
-    f"{WHERE}/net/Makefile": ("one two\n", "one two three\n"),
-    f"{WHERE}/net/three.c": ("", GOOD_C),
+    f"{TESTS}/net/Makefile": ("one two\n", "one two three\n"),
+    f"{TESTS}/net/three.c": ("", GOOD_C),
 }
-HEALED = {f"{WHERE}/odd/broken.c": ("#include <sys/no-such-capability.h>\n", "")}
+HEALED = {f"{TESTS}/odd/broken.c": ("#include <sys/no-such-capability.h>\n", "")}
 
 
 class World:
@@ -187,7 +172,7 @@ def test_without_rsync_it_is_named(world: World, monkeypatch: pytest.MonkeyPatch
 
 def test_the_lines_of_a_dry_run_build_nothing(world: World) -> None:
     text = make_lines(world.tree(), parse_wants("net:one"), cache=world.cache, vmlinux=Path("/vmlinux"))
-    build, install = (line for line in text.splitlines() if f"-C {WHERE}/net" in line)
+    build, install = (line for line in text.splitlines() if f"-C {TESTS}/net" in line)
 
     assert " install " in install
     assert "/out/net/one " in build

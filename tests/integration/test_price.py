@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from kerneltree import SELFTESTS_MK, TESTS
 from test_bisect import BROKEN, COMMENTED, MORE, WARNS, lab
 from toyseries import bisect, harmless, makes
 
@@ -15,10 +16,25 @@ from lab.model.judgement import Verdict
 from lab.model.outcome import Status
 from lab.model.price import PriceList
 from lab.model.run import Results
+from lab.model.suite import CaseVerdict
 from lab.report.prices import tables
 
 LOUD = {"init/main.c": ("\tstruct file file", "#warning look here\n\tstruct file file")}
 HEADER = {"include/file.h": ("int mode;", "int mode;\n\tint more;")}
+SELFTEST = r"""#!/bin/sh
+echo TAP version 13
+echo 1..2
+echo ok 1 reads
+case $(uname -r) in *.107-*) echo ok 2 more ;; *) echo not ok 2 more; exit 1 ;; esac
+"""
+TESTED = {
+    "Makefile": ("\nbzImage:", "\nheaders:\n\nbzImage:"),
+    f"{TESTS}/Makefile": ("", "all:\n"),
+    f"{TESTS}/lib.mk": ("", SELFTESTS_MK),
+    f"{TESTS}/own/Makefile": ("", "TEST_PROGS := reads.sh\ninclude ../lib.mk\n"),
+    f"{TESTS}/own/reads.sh": ("", SELFTEST),
+}
+LESS = {"init/number": ("107\n", "101\n")}
 
 
 def only(results: Results) -> PriceList:
@@ -89,3 +105,33 @@ def test_a_row_that_nothing_has_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
     with pytest.raises(UsageError, match="no payload has writes"):
         bisect(root, [], payload="reads", row="writes", profile=True)
+
+
+def declared(root: Path) -> Path:
+    (root / "patches" / "mine" / "series.toml").write_text('selftests = ["own"]\n')
+    return root
+
+
+def test_the_self_tests_of_the_whole_series_run_on_every_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = declared(lab(tmp_path, monkeypatch, harmless(1), MORE, COMMENTED, TESTED))
+
+    results = bisect(root, [], payload="reads", profile=True)
+
+    prices = only(results)
+    told = [{row.test: row.verdict for row in patch.tests if not row.whole} for patch in prices.patches]
+    assert [one["own:reads.sh: reads"] for one in told] == [CaseVerdict.PASS] * 4
+    more = [one["own:reads.sh: more"] for one in told]
+    assert more == [CaseVerdict.FAILS, CaseVerdict.FIXED, CaseVerdict.PASS, CaseVerdict.PASS]
+    assert [line[7] for line in tables(results.prices)[0][2]] == ["1/2", "2/2", "2/2", "2/2"]
+    assert (results.status, results.exit) == (Status.PASS, 0)
+    assert len([job for job in results.jobs if job.payload == "kselftest"]) == 2 + 2 + 1  # a difference is looked at twice
+
+
+def test_a_patch_that_breaks_a_self_test_on_the_way_fails_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = declared(lab(tmp_path, monkeypatch, MORE, TESTED, LESS))
+
+    results = bisect(root, [], payload="reads", profile=True)
+
+    assert [patch.status for patch in only(results).patches] == [Status.PASS, Status.PASS, Status.FAIL]
+    assert "own:reads.sh: more passed without it" in only(results).patches[-1].message
+    assert (results.status, results.exit) == (Status.FAIL, 1)

@@ -216,7 +216,7 @@ def test_a_point_has_its_patches_and_the_options_they_know(point: Point, names: 
 # --- prices ----------------------------------------------------------------------------------------------------------------
 
 SAME = replace(MORE, verdict=EQUAL.verdict, patched=MORE.base, delta=0.0)
-ONE = PatchPrice(1, "0001-a.patch", "a", Status.PASS, objects=1, inert=True, boots=(2, 2), tests=(3, 3), rows=(SAME,))
+ONE = PatchPrice(1, "0001-a.patch", "a", Status.PASS, objects=1, inert=True, boots=(2, 2), cases=(3, 3), rows=(SAME,))
 GROWN = (("vfs_read", 1),)
 TWO = replace(ONE, k=2, patch="0002-b.patch", inert=False, warnings=("x.c:1: warning: w",), text=1, functions=GROWN, rows=(MORE,))
 THREE = PatchPrice(3, "0003-c.patch", "c", Status.FAIL, "does not build")
