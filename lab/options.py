@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 OPTIONS = {
-    "series": "a name in patches/ or a path to any directory of patches",
+    "series": "a name in patches/, several joined by +, or a path to any directory of patches",
     "upto": "only the first K patches of the series",
     "kconfig": "a name in kconfigs/",
     "kernel": "skip source and build: a bzImage, or O=DIR",

@@ -23,7 +23,7 @@ from lab.guest.image import make_image
 from lab.kernel.build import build
 from lab.kernel.foreign import foreign
 from lab.kernel.kconfig import find_kconfig
-from lab.kernel.series import find_series, git_range, stack
+from lab.kernel.series import combine, git_range
 from lab.kernel.source import from_git, obtain
 from lab.kernel.tree import apply
 from lab.measure.payload import read_payload
@@ -125,21 +125,27 @@ class Lab:
 
     def sides(self, ask: Ask) -> tuple[Side, Side]:
         """Baseline and patched. The baseline of a series is the source with what the series requires."""
-        below, series = self.stack(ask)
+        required, named = self._named(ask)
         upto = whole_number("--upto", ask.upto, 0) if ask.upto else None
-        if upto is not None and upto > len(series.patches):
-            raise UsageError(f"--upto {upto}: {series.name} has {len(series.patches)} patches")
-        base = Side("baseline", below, None, self.kconfig(ask, ()))
-        return base, Side("patched", (*below, series), upto, self.kconfig(ask, series.options))
+        if upto is not None and upto > len(named[-1].patches):
+            raise UsageError(f"--upto {upto}: {named[-1].name} has {len(named[-1].patches)} patches")
+        options = tuple(option for series in named for option in series.options)
+        base = Side("baseline", required, None, self.kconfig(ask, ()))
+        return base, Side("patched", (*required, *named), upto, self.kconfig(ask, options))
 
     def stack(self, ask: Ask) -> tuple[tuple[Series, ...], Series]:
-        """What the patches stand on, and their series: of patches/, of a path, or of --git."""
+        """What the patches stand on, and their series; of several that are combined the last one."""
+        required, named = self._named(ask)
+        return (*required, *named[:-1]), named[-1]
+
+    def _named(self, ask: Ask) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
+        """What is required, and the series: of patches/, of a path, several joined by `+`, or of --git."""
         if not ask.git:
-            series = find_series(self.root / "patches", ask.series or self.settings.default.series)
-            return stack(self.root / "patches", series)[:-1], series
+            name = ask.series or self.settings.default.series
+            return combine(self.root / "patches", name, self.settings.order.series)
         if ask.series:
             raise UsageError("--git and --series both name the patches", hint="give one of them")
-        return (), self._range(ask)[1]
+        return (), (self._range(ask)[1],)
 
     def _range(self, ask: Ask) -> tuple[Source, Series]:
         """The git range of --git, read once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -129,24 +129,40 @@ def stack(patches: Path, series: Series, order: Sequence[str] = ()) -> tuple[Ser
 
     visit(series, ())
     required = [one for one in found.values() if one.name != series.name]
-    if order:
-        rank = {name: place for place, name in enumerate(order)}
-        if unknown := [one.name for one in required if one.name not in rank]:
-            raise UsageError(f"the order of series does not name {', '.join(unknown)}", hint="add it to `order` in lab.toml")
-        required.sort(key=lambda one: rank[one.name])
-        _check_order(required)
-    return (*required, series)
+    return (*(in_order(required, order) if order else required), series)
 
 
-def _check_order(required: Sequence[Series]) -> None:
+def combine(patches: Path, name: str, order: Sequence[str]) -> tuple[tuple[Series, ...], tuple[Series, ...]]:
+    """What a name stands on and what it is: one series, or several joined by `+`, each part in lab.toml's total `order`.
+
+    Several stand on all that any of them requires and that is not named. Raises UsageError.
+    """
+    single = "+" not in name or Path(name).expanduser().exists()
+    named = [find_series(patches, word) for word in ([name] if single else name.split("+"))]
+    if len(named) == 1:
+        *required, series = stack(patches, named[0], order)
+        return tuple(required), (series,)
+    whole = in_order({one.name: one for each in named for one in stack(patches, each)}.values(), order)
+    names = {one.name for one in named}
+    return tuple(one for one in whole if one.name not in names), tuple(one for one in whole if one.name in names)
+
+
+def in_order(some: Iterable[Series], order: Sequence[str]) -> tuple[Series, ...]:
+    """The series in the total order. Raises UsageError for one that it does not name, or puts before what that requires."""
+    rank = {name: place for place, name in enumerate(order)}
+    found = list(some)
+    if unknown := [one.name for one in found if one.name not in rank]:
+        raise UsageError(f"the order of series does not name {', '.join(unknown)}", hint="add it to [order] in lab.toml")
+    found.sort(key=lambda one: rank[one.name])
     seen: set[str] = set()
-    for one in required:
+    for one in found:
         if late := [name for name in one.requires if name not in seen]:
             raise UsageError(
                 f"the order of series puts {one.name} before {', '.join(late)}, which it requires",
-                hint="edit `order` in lab.toml",
+                hint="edit [order] in lab.toml",
             )
         seen.add(one.name)
+    return tuple(found)
 
 
 def _is_series(path: Path) -> bool:

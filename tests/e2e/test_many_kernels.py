@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_a_kernel_that_does_not_build_stops_no_other_cell(default_run: Line, tmp
     new, _ = import_builds(Cache(tmp_path / "elsewhere"), archive)
     assert set(new) == {build["key"] for build in line.results["builds"] if build["key"]}
     assert inv("cache", "import", str(archive)).code == 0
+
+
+def test_all_series_build_and_boot_together_in_the_total_order(default_run: Line) -> None:
+    order = tomllib.loads((ROOT / "lab.toml").read_text())["order"]["series"]
+
+    line = inv("build", "boot", "--series", "+".join(reversed(order)))
+
+    assert line.code == 0, line.text[-3000:]
+    assert [tuple(build["series"]) for build in line.results["builds"]] == [tuple(order)]
+    assert [job["status"] for job in line.results["jobs"]] == ["PASS"]
 
 
 @pytest.mark.full

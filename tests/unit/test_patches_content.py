@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from unidiff.patch import PatchSet
 
+from lab.campaign.settings import read_settings
 from lab.kernel.kconfig import list_kconfigs
-from lab.kernel.series import find_series, list_series, read_notes, stack
+from lab.kernel.series import combine, find_series, list_series, read_notes, stack
 
 ROOT = Path(__file__).parents[2]
 PATCHES = ROOT / "patches"
@@ -44,6 +45,12 @@ def test_notes_have_known_keys_and_say_what_to_expect(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_requirements_exist_and_end(name: str) -> None:
     assert stack(PATCHES, find_series(PATCHES, name))[-1].name == name
+
+
+def test_the_total_order_has_every_series_but_the_controls() -> None:
+    order = read_settings(ROOT / "lab.toml").order.series
+    assert set(order) == {name for name in NAMES if name not in CONTROLS and not name.startswith("busted/")}
+    assert tuple(series.name for series in combine(PATCHES, "+".join(order), order)[1]) == order
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("busted/")])

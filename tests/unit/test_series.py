@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UsageError
-from lab.kernel.series import find_series, list_series, read_notes, read_series, stack
+from lab.kernel.series import combine, find_series, list_series, read_notes, read_series, stack
 
 DIFF = """diff --git a/{file} b/{file}
 --- a/{file}
@@ -171,6 +171,29 @@ def test_requirements_come_first_each_after_its_own(tmp_path: Path) -> None:
         "agent",
         "both",
     ]
+
+
+def test_series_are_combined_in_the_total_order_on_what_they_all_require(tmp_path: Path) -> None:
+    patches, order = tree_of_series(tmp_path), ["base", "other", "agent", "both"]
+
+    def names(asked: str, order: list[str] = order) -> tuple[list[str], list[str]]:
+        required, named = combine(patches, asked, order)
+        return [one.name for one in required], [one.name for one in named]
+
+    assert names("agent+other") == (["base"], ["other", "agent"])
+    assert names("both+agent") == (["base", "other"], ["agent", "both"])
+    assert names("both") == (["base", "other", "agent"], ["both"])
+    assert names("both", []) == (["base", "agent", "other"], ["both"])
+    with pytest.raises(UsageError, match="does not name other"):
+        names("agent+other", ["base", "agent"])
+    with pytest.raises(UsageError, match="no series `gone`"):
+        names("agent+gone")
+
+
+def test_a_path_may_hold_a_plus(tmp_path: Path) -> None:
+    elsewhere = make(tmp_path / "a+b", {"0001-a.patch": mail("mine")})
+
+    assert [one.name for one in combine(tree_of_series(tmp_path / "patches"), str(elsewhere), [])[1]] == ["a+b"]
 
 
 def test_cycles_unknown_requirements_and_bad_orders_are_refused(tmp_path: Path) -> None:
