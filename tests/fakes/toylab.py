@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -123,15 +124,19 @@ def run_matrix(root: Path, *words: str, listen: list[Event] | None = None) -> Re
     options = dict(word.partition("=")[::2] for word in words)
     flags = [options.pop(flag, None) is not None for flag in ("fresh", "per-patch")]
     own = Words(options.pop("name", ""), options.pop("shard", ""), "", *flags)
-    lab = Lab(root, listen.append if listen is not None else _say, ["matrix", *words])
-    error: BaseException | None = None
+    lab = Lab(root, listen.append if listen is not None else say, ["matrix", *words])
     ask = Ask(accel="tcg", **options)  # type: ignore[arg-type]  # words are strings
+    return closed(lab, lambda: matrix_verb(lab, ask, own))
+
+
+def closed(lab: Lab, verb: Callable[[], None]) -> Results:
+    """Run a verb as a line by itself; what it found. Raises what it raises, after the run was closed."""
+    error: BaseException | None = None
     try:
-        matrix_verb(lab, ask, own)
+        verb()
     except (LabError, KeyboardInterrupt) as caught:
         error = caught
-    if not lab.has_run:
-        assert error is not None
+    if error is not None and not lab.has_run:
         raise error
     results = lab.ledger.close(error)
     if isinstance(error, LabError):
@@ -139,7 +144,8 @@ def run_matrix(root: Path, *words: str, listen: list[Event] | None = None) -> Re
     return results
 
 
-def _say(event: Event) -> None:
+def say(event: Event) -> None:
+    """A line an event, at once."""
     sys.stdout.write(f"{type(event).__name__} {asdict(event)}\n")
     sys.stdout.flush()
 

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fakeguest import ROOT
 from kerneltree import FILES, commit, developer_tree, format_patches, tarball
-from toylab import IMAGE, PAYLOAD, SETTINGS
+from toylab import IMAGE, PAYLOAD, SETTINGS, closed, say
 
 from lab.campaign.bisection import Words, bisect_verb
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab
-from lab.errors import LabError
 from lab.events import Event
 from lab.model.run import Results
 
@@ -88,23 +86,8 @@ def makes(root: Path) -> int:
 def bisect(root: Path, listen: list[Event] | None = None, **options: Any) -> Results:
     """Bisect in this process. `options`: fields of Words and of Ask."""
     own = {name: options.pop(name) for name in list(options) if name in Words.__dataclass_fields__}
-    lab = Lab(root, listen.append if listen is not None else _say, ["bisect"])
-    error: BaseException | None = None
-    try:
-        bisect_verb(lab, Ask(accel="tcg", **options), Words(**own))
-    except (LabError, KeyboardInterrupt) as caught:
-        error = caught
-    if error is not None and not lab.has_run:
-        raise error
-    results = lab.ledger.close(error)
-    if isinstance(error, LabError):
-        raise error
-    return results
-
-
-def _say(event: Event) -> None:
-    sys.stdout.write(f"{type(event).__name__} {asdict(event)}\n")
-    sys.stdout.flush()
+    lab = Lab(root, listen.append if listen is not None else say, ["bisect"])
+    return closed(lab, lambda: bisect_verb(lab, Ask(accel="tcg", **options), Words(**own)))
 
 
 if __name__ == "__main__":
