@@ -21,6 +21,9 @@ LINTERS: tuple[Argv, ...] = (
     ("lint-imports",),
 )
 SUITES = ("lint", "unit", "integration", "e2e")
+SPREAD, WAITING = ("unit", "integration"), 2
+"""Suites of which a CPU does so many tests at a time, since they wait a lot. Real guests would starve each other."""
+SLOWEST = 10
 DAY_S = 86400.0
 
 
@@ -39,7 +42,9 @@ def test_verb(lab: Lab, only: str, *, full: bool) -> int:
             code = lint_verb(lab)
         else:
             mark = [] if full else ["-m", "not full"]
-            code = _here(lab, [sys.executable, "-m", "pytest", *mark, lab.root / "tests" / suite])
+            spread = ["--numprocesses", f"{WAITING * len(os.sched_getaffinity(0))}"] if suite in SPREAD else []
+            words = [*mark, *spread, f"--durations={SLOWEST}", lab.root / "tests" / suite]
+            code = _here(lab, [sys.executable, "-m", "pytest", *words])
         if code != 0:
             lab.emit(Note(f"test: {suite} failed"))
             return 1 if code == 1 else 3

@@ -36,6 +36,8 @@ def test_a_control_is_called_what_it_is(name: str, default_run: Line) -> None:
     words = [VERB[expect["stage"]], "--series", name]
     if expect["stage"] in ("payload", "metric"):
         words += ["--payload", "pingpong", "--any"]
+    elif expect["stage"] == "pass":
+        words += ["--payload", "syscall,pingpong"]
 
     line = inv(*words)
 
