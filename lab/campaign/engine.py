@@ -1,10 +1,9 @@
-"""A matrix at work: builds in a process of their own, one after the other, beside the boots of cells whose kernels are there."""
+"""A matrix at work: builds in processes of their own, one a build slot, beside the boots of cells whose kernels are there."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,10 +79,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Rules:
-    """How a cell's rows are judged."""
+    """How a cell's rows are judged, and how much goes on at a time."""
 
     any_more: bool = False
     strict: bool = False
+    builders: int = 1
+    """Kernels that are built at a time, each in a slot of its own: while one is linked by one CPU, the other compiles."""
 
 
 class Engine:
@@ -104,39 +105,45 @@ class Engine:
         self._asked: set[str] = set()
         self._later: dict[str, Work] = {}
         self._needed: dict[str, list[Cell]] = {}
-        self._builds: deque[Step] = deque()
+        self._builds: list[Step] = []
+        self._slots: set[str] = set()
         for cell in plan.cells:
             for step in maker.steps(cell):
                 if step.id not in self._needed:
                     self._builds.append(step)
                 self._needed.setdefault(step.id, []).append(cell)
-        self._building = bool(self._builds)
 
     def go(self) -> Found:
         """Everything that is not finished yet; what is finished when an interrupt comes is in `found`."""
         self.pool.done = self._finished
-        self._next_build()
+        self._next_builds()
         self.pool.work()
         return self.found
 
     # --- builds ------------------------------------------------------------------------------------------------------
 
-    def _next_build(self) -> None:
-        """Take what is already there, start the next that is not; cells whose builds are over go on."""
-        while self._builds:
-            step = self._builds.popleft()
+    def _next_builds(self) -> None:
+        """Take what is there, start what has a slot to itself and is not; cells whose builds are over go on."""
+        for step in list(self._builds):
+            slot, place = step.request.kernel.kconfig, self.run.build(step.id)
             if all(cell.id in self.found.cells for cell in self._needed[step.id]):
-                continue  # their other kernel failed
-            place = self.run.build(step.id)
-            if known := _kept(place):
+                self._builds.remove(step)  # their other kernel failed
+            elif known := _kept(place):
+                self._builds.remove(step)
                 self._take(step, known)
-                continue
-            self._start(step, place)
-            return
-        self._building = False
-        later, self._later = self._later, {}
-        for work in later.values():
-            self._advance(work)
+            elif slot not in self._slots and len(self._slots) < self.rules.builders:
+                self._builds.remove(step)
+                self._slots.add(slot)
+                self._start(step, place)
+        if not self.building:
+            later, self._later = self._later, {}
+            for work in later.values():
+                self._advance(work)
+
+    @property
+    def building(self) -> bool:
+        """Whether any kernel is still to come."""
+        return bool(self._builds or self._slots)
 
     def _start(self, step: Step, place: BuildDir) -> None:
         shutil.rmtree(place.path, ignore_errors=True)
@@ -144,8 +151,9 @@ class Engine:
         write_json(place.request, step.request)
 
         def over(child: Child) -> None:
+            self._slots.remove(step.request.kernel.kconfig)
             self._take(step, read_json(place.result, Made) if place.result.is_file() else _lost(step, place, child))
-            self._next_build()
+            self._next_builds()
 
         self.pool.children.start(
             [*self.builder, place.request, place.result],
@@ -181,7 +189,7 @@ class Engine:
         except LabError as error:
             self._failed(cell, Fault.of(error), Status.MISS)
             return
-        if work.quiet and self._building:
+        if work.quiet and self.building:
             self._later[cell.id] = work
         else:
             self._advance(work)

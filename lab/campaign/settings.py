@@ -73,7 +73,7 @@ class GuestTable:
 @strict_keys
 @dataclass(frozen=True)
 class Budget:
-    """How long and how much: seconds, days, GB, guests at a time."""
+    """How long and how much: seconds, days, GB, guests and (in a matrix) kernel builds at a time."""
 
     stall_cpu_s: float = 60.0
     boot_s: float = 180.0
@@ -81,6 +81,7 @@ class Budget:
     cache_days: float = 30.0
     cache_gb: float = 40.0
     workers: int = 2
+    builders: int = 2
 
     def factor(self, kconfig: str) -> float:
         """How much slower than default a kernel of this kconfig may be."""

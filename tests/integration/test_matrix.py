@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from fakeguest import FAKES
 from junitparser import JUnitXml
+from kerneltree import VNG
 from processes import named, wait_until_gone
 from toylab import MATRIX, PAYLOAD, run_matrix, toy_lab, use_toys
 
@@ -156,6 +157,25 @@ def test_two_at_once_is_refused(toys: Path) -> None:
         assert mine == run
         with pytest.raises(HostError, match="is going on"):
             run_matrix(root)
+
+
+MEET = """
+mktemp "$VNG_CALLS.XXXXXX"
+for _ in $(seq 600); do
+	[ $(ls "$VNG_CALLS".* | wc -l) -ge 2 ] && break
+	sleep 0.1
+done
+[ $(ls "$VNG_CALLS".* | wc -l) -ge 2 ] || exit 1
+exec make"""
+
+
+def test_kernels_of_two_kconfigs_are_built_beside_each_other(toys: Path) -> None:
+    root = toy_lab(toys / "lab", MATRIX.replace('["good", "broken", "panics"]', '["good"]'))
+    (toys / "bin" / "vng").write_text(VNG.replace("exec make", MEET).replace("$VNG_CALLS", str(toys / "vng.calls")))
+
+    results = run_matrix(root)  # the first build waits for the second to begin, and fails if it does not
+
+    assert {cell.status for cell in results.cells} == {Status.PASS}
 
 
 def test_sampled_rows_wait_until_nothing_is_built(toys: Path) -> None:
