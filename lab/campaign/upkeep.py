@@ -43,7 +43,7 @@ def test_verb(lab: Lab, only: str, *, full: bool) -> int:
         else:
             mark = [] if full else ["-m", "not full"]
             spread = ["--numprocesses", f"{WAITING * len(os.sched_getaffinity(0))}"] if suite in SPREAD else []
-            words = [*mark, *spread, f"--durations={SLOWEST}", lab.root / "tests" / suite]
+            words: Argv = [*mark, *spread, f"--durations={SLOWEST}", lab.root / "tests" / suite]
             code = _here(lab, [sys.executable, "-m", "pytest", *words])
         if code != 0:
             lab.emit(Note(f"test: {suite} failed"))
