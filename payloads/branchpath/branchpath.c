@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Description: what agents do today for want of a branch(): a view of a workspace of 10 to 10,000 small files is created, ten
- * files are changed in it, and it is kept (commit) or dropped (abort); by copying, by overlayfs, by git. On tmpfs, so that
- * nothing waits for a device. Every view is looked at after it was made, the workspace after each commit and abort.
+ * files are changed in it, and it is kept (commit) or dropped (abort); by copying, by overlayfs, by git, on tmpfs; by reflinks on
+ * btrfs in memory. So nothing waits for a device. Every view is looked at after it was made, the workspace after each commit and abort.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -45,6 +45,8 @@ static int next_view(void)
 
 static bool rest(void)
 {
+	if (run.way->enter)
+		sync();			/* what the last operation wrote is on the device, and nothing of it is in the next one */
 	lab_rest(REST_MS);
 	return run.good;
 }
@@ -204,19 +206,40 @@ static bool sizes_of(int way)
 	return good;
 }
 
-static void make_workspaces(void)
+static bool make_workspaces(void)
 {
 	char name[16];
+	bool good = true;
 
+	for (int size = 0; good && size < SIZES; size++) {
+		snprintf(name, sizeof(name), "%d", sizes[size].files);
+		good = !mkdir(name, 0755) && !chdir(name) && tree_make(BASE, sizes[size].files) && !chdir("..");
+	}
+	return good;
+}
+
+static void enter_space(void)
+{
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		lab_bail("no mount namespace: %m");
 	if ((mkdir("space", 0755) && errno != EEXIST) || mount("space", "space", "tmpfs", 0, "size=80%,mode=755") || chdir("space"))
 		lab_bail("no tmpfs: %m");
-	for (int size = 0; size < SIZES; size++) {
-		snprintf(name, sizeof(name), "%d", sizes[size].files);
-		if (mkdir(name, 0755) || chdir(name) || !tree_make(BASE, sizes[size].files) || chdir(".."))
-			lab_bail("no workspace of %s files: %m", name);
+	if (!make_workspaces())
+		lab_bail("no workspaces: %m");
+}
+
+/* Where it takes place, and all of it there. */
+static bool placed(int way)
+{
+	const struct way *one = ways[way];
+
+	if (!one->enter)
+		return sizes_of(way);
+	if (!one->enter() || !make_workspaces()) {
+		lab_note("%s: no place for it: %m", one->name);
+		return false;
 	}
+	return sizes_of(way) && one->leave();
 }
 
 int main(void)
@@ -224,7 +247,7 @@ int main(void)
 	lab_plan(WAYS);
 	lab_keep_pages();
 	lab_settle();
-	make_workspaces();
+	enter_space();
 	lab_calibrate();
 	for (int way = 0; way < WAYS; way++) {
 		const char *lack = ways[way]->lacks ? ways[way]->lacks() : NULL;
@@ -232,7 +255,7 @@ int main(void)
 		if (lack)
 			lab_skip(ways[way]->name, "%s", lack);
 		else
-			lab_result(sizes_of(way), ways[way]->name);
+			lab_result(placed(way), ways[way]->name);
 	}
 	return lab_exit();
 }

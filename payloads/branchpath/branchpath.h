@@ -16,6 +16,7 @@
 struct way {
 	const char *name;
 	const char *(*lacks)(void);		/* what this guest has not got for it, or NULL */
+	bool (*enter)(void), (*leave)(void);	/* a place of its own, with workspaces of its own; else the tmpfs of the others */
 	bool (*begin)(int files);		/* with a fresh workspace */
 	bool (*create)(int view);
 	bool (*commit)(int view);
@@ -25,6 +26,11 @@ struct way {
 };
 
 extern const struct way copying, reflinking, overlaying, worktree, stashing;
+
+/* disk.c: a file system whose files can share extents. */
+const char *disk_lacks(void);
+bool disk_enter(void);
+bool disk_leave(void);
 
 /* `view-3`, by turns in one of a few places. */
 const char *view_name(const char *prefix, int view);

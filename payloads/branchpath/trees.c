@@ -46,41 +46,9 @@ static bool reflink_create(int view)
 	return tree_copy(AT_FDCWD, BASE, AT_FDCWD, view_name("view", view), fill_reflink);
 }
 
-static bool kernel_has(const char *file_system)
-{
-	FILE *all = fopen("/proc/filesystems", "r");
-	char line[64];
-	bool there = false;
-
-	while (all && fgets(line, sizeof(line), all))
-		there |= strstr(line, file_system) != NULL;
-	return all && !fclose(all) && there;
-}
-
-/* Whether a file can share another's extents where we are. */
-static bool shares_extents(void)
-{
-	int from = open("from", O_CREAT | O_RDWR | O_CLOEXEC, 0600), to = open("to", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-	bool there = write(from, "x", 1) == 1 && fill_reflink(from, to);
-
-	close(from);
-	close(to);
-	unlink("from");
-	unlink("to");
-	return there;
-}
-
-static const char *reflink_lacks(void)
-{
-	if (shares_extents())
-		return NULL;
-	if (!kernel_has("\tbtrfs\n") && !kernel_has("\txfs\n"))
-		return "the kernel has neither btrfs nor xfs: kconfig full has";
-	return "the workspace is on tmpfs, whose files share no extents";
-}
-
 const struct way reflinking = {
-	.name = "reflink", .lacks = reflink_lacks, .create = reflink_create, .commit = copy_commit, .abort = copy_abort,
+	.name = "reflink", .lacks = disk_lacks, .enter = disk_enter, .leave = disk_leave, .create = reflink_create, .commit = copy_commit,
+	.abort = copy_abort,
 };
 
 static bool overlay_create(int view)

@@ -37,8 +37,6 @@
 #define lab_forget()	LAB_MARK(0x05)	/* the next lab_lap() ends no operation: what this task does until then counts as idle */
 
 #define LAB_MAX_LAPS 10000
-#define LAB_TICK_NS 1000000		/* CONFIG_HZ_1000 */
-#define LAB_PHASE_NS 50000		/* an interrupt that ends a sleep, and what it starts, is done by then */
 
 /* One operation; returns whether it did what it should. */
 typedef bool (*lab_op)(void *context);
@@ -119,7 +117,8 @@ static inline int lab_exit(void)
 	return lab_failed ? 1 : 0;
 }
 
-#include "steady.h"	/* it says things, too */
+#include "steady.h"	/* these say things, too */
+#include "rest.h"
 
 /*
  * Let a CPU keep the pages it frees for itself: an eighth of a zone instead of some hundreds. Where it takes and gives them in
@@ -153,44 +152,6 @@ static inline void lab_settle(void)
 	lab_fresh_slabs();
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		lab_note("memory not locked: %m");
-}
-
-static inline uint64_t lab_clock(void)
-{
-	uint32_t low, high;
-
-	asm volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static inline uint64_t lab_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
-/*
- * Let the kernel finish what an operation left to be done later (RCU callbacks, kworkers), and begin the next one at the same
- * distance from the tick: one that is shorter than a tick meets none, a longer one each at about the same place. How late a
- * sleep ends is up to the host, hence the loop. For use in what lab_measure_apart() runs between operations.
- */
-__attribute__((unused))
-static void lab_rest(int ms)
-{
-	struct timespec time = { 0, ms * 1000000l };
-	uint64_t now;
-
-	lab_forget();
-	if (nanosleep(&time, NULL))
-		lab_note("no rest: %m");
-	for (now = lab_now_ns(); now % LAB_TICK_NS < LAB_PHASE_NS; now = lab_now_ns())
-		;
-	while (lab_now_ns() / LAB_TICK_NS == now / LAB_TICK_NS)
-		;
-	for (now = lab_now_ns(); now % LAB_TICK_NS < LAB_PHASE_NS; now = lab_now_ns())
-		;
 }
 
 /*

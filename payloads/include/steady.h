@@ -5,7 +5,8 @@
 
 #include <netinet/in.h>
 #include <sched.h>
-#include <time.h>
+
+#include "clocks.h"
 
 #define LAB_FREE_BLOCKS 100
 #define LAB_MAX_HELD 2000
@@ -13,7 +14,9 @@
 #define LAB_NAP_US 10000
 #define LAB_AFTER_TICK_NS 100000
 #define LAB_BACK_NS 50000	/* longer than sched_setscheduler() */
-#define LAB_NEAR_NS 1000	/* longer than a look at the clock */
+#define LAB_WAKE_US 1000	/* how late a host may end a nap */
+#define LAB_EARLY_NS 60000	/* in a period; by LAB_DRIFT_NS less the next tick is earlier in one */
+#define LAB_DRIFT_NS 48576
 
 /*
  * Free blocks of every order that a socket buffer takes. The page allocator checks that there is one by walking its free lists
@@ -98,46 +101,61 @@ static inline void lab_fresh_slabs(void)
 		lab_fresh_slab(sizes[i]);
 }
 
-/* Nanoseconds until LAB_AFTER_TICK_NS after `tick`, on a whole microsecond of the kernel's clock. */
-static inline int64_t lab_left(const struct timespec *tick)
+/* In front of the fair class, which does not know of what is done there. Returns the policy to come back to. */
+static inline int lab_step_out(void)
 {
-	struct timespec now;
+	struct sched_param first = { 1 };
+	int policy = sched_getscheduler(0);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return LAB_AFTER_TICK_NS - tick->tv_nsec % 1000 - (now.tv_sec - tick->tv_sec) * 1000000000 - (now.tv_nsec - tick->tv_nsec);
+	sched_setscheduler(0, SCHED_FIFO, &first);
+	return policy;
+}
+
+/* Back there shortly before `time`, and go on at `time`. Whether it was not too late. */
+static inline bool lab_step_in(int policy, int64_t time)
+{
+	struct sched_param none = { 0 };
+	bool good = lab_until(time - LAB_BACK_NS);
+
+	sched_setscheduler(0, policy, &none);
+	return good && lab_until(time);
 }
 
 /*
  * Begin in the same way in every boot. In a nap, workers and RCU finish what the last section left, and the task comes back to
- * an idle CPU, where the scheduler gives it a new slice. Then it waits until LAB_AFTER_TICK_NS after a tick, to the instruction
- * (each step of a REP instruction is one): where ticks fall among the operations, and how TCP rounds its round-trip times to
- * microseconds, follows. It waits in SCHED_FIFO, so that the fair class, which may leave a task that had more than its share on
- * the queue when it sleeps, does not know of it.
+ * an idle CPU, where the scheduler gives it a new slice. Then it waits until LAB_AFTER_TICK_NS after a tick that comes early in a
+ * period of the load averages: where ticks and periods end among the operations, and how TCP rounds its round-trip times to
+ * microseconds, follows. The fair class may leave a task that had more than its share on the queue when it sleeps: that
+ * must not come from here.
  */
 static inline void lab_align(void)
 {
-	static char bytes[LAB_NEAR_NS];
-	struct sched_param first = { 1 }, none = { 0 };
-	int policy = sched_getscheduler(0);
-	struct timespec last, tick;
-	const char *at = bytes;
-	int64_t left = 0;
+	bool good = false;
 
-	usleep(LAB_NAP_US);
-	sched_setscheduler(0, SCHED_FIFO, &first);
-	for (int tries = 0; left <= 0 && tries < 10; tries++) {
-		clock_gettime(CLOCK_MONOTONIC_COARSE, &last);
-		do
-			clock_gettime(CLOCK_MONOTONIC_COARSE, &tick);
-		while (tick.tv_nsec == last.tv_nsec);
-		while ((left = lab_left(&tick)) > LAB_BACK_NS)
-			;
+	for (int tries = 0; !good && tries < 10; tries++) {
+		int64_t now = lab_sched_now(), time = now + LAB_NAP_US * 1000 + LAB_AFTER_TICK_NS;
+
+		time -= lab_after_tick(time) - LAB_AFTER_TICK_NS;
+		while ((time & (LAB_PERIOD_NS - 1)) < LAB_EARLY_NS || (time & (LAB_PERIOD_NS - 1)) >= LAB_EARLY_NS + LAB_DRIFT_NS)
+			time += LAB_TICK_NS;
+		usleep((time - now) / 1000 - LAB_WAKE_US);
+		good = lab_step_in(lab_step_out(), time);
 	}
-	sched_setscheduler(0, policy, &none);
-	while ((left = lab_left(&tick)) > LAB_NEAR_NS)
-		;
-	if (left > 0)
-		asm volatile("rep lodsb" : "+S"(at), "+c"(left) : : "rax", "memory");
+}
+
+/*
+ * For use between operations that are measured apart: the next one begins on a whole microsecond of the kernel's clock. Times that
+ * it takes and rounds (TCP's round-trip times) then round alike in every operation, whatever a tick among those before it took.
+ */
+__attribute__((unused))
+static bool lab_even(void *unused)
+{
+	int64_t now;
+
+	(void)unused;
+	lab_forget();
+	now = lab_sched_now();
+	return lab_until(now + LAB_NEAR_NS - lab_after_tick(now) % LAB_NEAR_NS);
 }
 
 #endif

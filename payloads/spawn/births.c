@@ -15,6 +15,7 @@
 #include "spawn.h"
 
 #define STACK (64 << 10)
+#define REST_LONG_MS 100		/* of operations that meet ticks: lab_next_begin() */
 #define BORN_CGROUP "/cgroup/born"
 
 bool checking;
@@ -262,8 +263,8 @@ static bool forkserver_op(void *way)
 
 const struct way births[] = {
 	{ .name = "fork.0", .op = fork_op },
-	{ .name = "fork.64", .op = fork_op, .mib = 64 },
-	{ .name = "fork.256", .op = fork_op, .mib = 256 },
+	{ .name = "fork.64", .op = fork_op, .mib = 64, .rest_ms = REST_LONG_MS },
+	{ .name = "fork.256", .op = fork_op, .mib = 256, .rest_ms = REST_LONG_MS },
 	{ .name = "fork-thp.256", .op = fork_op, .mib = 256, .huge = true },
 	{ .name = "vfork", .op = vfork_op },
 	{ .name = "clone3-vfork", .op = clone3_vfork_op },
@@ -274,6 +275,6 @@ const struct way births[] = {
 	{ .name = "vfork-exec", .op = vfork_exec_op },
 	{ .name = "posix-spawn", .op = posix_spawn_op },
 	{ .name = "forkserver.0", .op = forkserver_op, .begin = start_server, .end = stop_server },
-	{ .name = "forkserver.64", .op = forkserver_op, .mib = 64, .begin = start_server, .end = stop_server },
+	{ .name = "forkserver.64", .op = forkserver_op, .mib = 64, .rest_ms = REST_LONG_MS, .begin = start_server, .end = stop_server },
 };
 const int n_births = sizeof(births) / sizeof(*births);

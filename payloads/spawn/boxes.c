@@ -60,6 +60,7 @@ void enter_world(void)
 	copy_program("tiny", "world/box/bin/tiny");
 	copy_program("inside", "world/box/bin/inside");
 	MUST(!mknod("world/dev/null", S_IFCHR | 0666, makedev(1, 3)));
+	MUST(!mknod("world/dev/urandom", S_IFCHR | 0666, makedev(1, 9)));
 	MUST(!close(open("world/box/dev/null", O_CREAT | O_WRONLY, 0666)));
 	MUST(!mount("proc", "world/proc", "proc", 0, NULL));
 	MUST(!mount("cgroup2", "world/cgroup", "cgroup2", 0, NULL));

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ class Line:
     results: dict[str, Any]
 
 
-def inv(*words: str) -> Line:
-    """Run ./inv with these words, as a user or a CI job does."""
+def inv(*words: str, environment: Mapping[str, str] | None = None) -> Line:
+    """Run ./inv with these words, as a user or a CI job does; `environment` instead of ours."""
     latest = ROOT / "reports" / "latest"
     before = latest.resolve() if latest.exists() else None
-    done = subprocess.run([ROOT / "inv", *words], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    argv = [ROOT / "inv", *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment)
     text = done.stdout + done.stderr
     sys.stdout.write(f"$ ./inv {' '.join(words)}\n{text}\n")
     fresh = latest.exists() and latest.resolve() != before
