@@ -29,6 +29,14 @@ def test_every_exact_row_has_its_values_by_boot(default_run: Line) -> None:
     assert not [row for row in rows if row["verdict"] not in ("EQUAL", "WOBBLE")]
 
 
+def test_every_lap_of_a_faulting_operation_is_what_the_clock_saw(default_run: Line) -> None:
+    jobs = [job for job in default_run.results["jobs"] if job["payload"] == "syscall"]
+    checks = [case for job in jobs for case in job["cases"] if case["name"] == "crosscheck page-fault"]
+
+    assert len(checks) == len(jobs) >= 4
+    assert {(case["status"], "laps equal to the instruction" in case["detail"]) for case in checks} == {("PASS", True)}
+
+
 def test_numbers_have_their_environment(default_run: Line) -> None:
     for job in default_run.results["jobs"]:
         assert {"mode", "qemu", "tree", "release", "kconfig_hash", "image"} <= job["env"].keys()

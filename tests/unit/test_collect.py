@@ -54,6 +54,14 @@ def test_every_lap_is_checked_against_the_clock() -> None:
     assert details(wrong) == "crosscheck getpid: 1 of 3 laps differ, the first: 243 executed, 244 by the clock"
 
 
+def test_a_faulting_payload_is_wrong_by_each_restart_that_was_not_taken_off() -> None:
+    last = "lap 5225 0 0 4225 0 1 0\nend 4"
+    wrong = outcome(GOOD, COST.replace(last, last.replace(" 1 0", " 0 0")), SPEC)
+
+    assert status(wrong) is Status.FAIL
+    assert details(wrong) == "crosscheck page-fault: 1 of 3 laps differ, the first: 9450 executed, 9449 by the clock"
+
+
 def lap(work: int, beside: int = 0, idle: int = 0) -> Lap:
     return Lap(work, 0, 0, 0, beside, 0, idle)
 
