@@ -51,8 +51,28 @@ def test_what_the_kernel_cannot_do_is_skipped_with_the_reason(both: Line) -> Non
     skipped = {case["name"]: case["detail"] for job in both.results["jobs"] for case in job["cases"] if case["status"] == "SKIP"}
 
     assert skipped["smc.64"] == "the kernel has no CONFIG_SMC_LO"
-    assert skipped["reflink"] == "the kernel has neither btrfs nor xfs: kconfig full has"
+    assert skipped["reflink"] == "the kernel has no btrfs, no null_blk or no configfs: kconfig full has"
     assert skipped["worktree"] == skipped["stash"] == "this image has no git; --image debian has"
+
+
+@pytest.mark.full
+def test_what_needs_another_kernel_and_image_is_measured_there() -> None:
+    line = inv("determinism", "--payload", "branchpath", "--kconfig", "full", "--image", "debian", "--boots", "2")
+
+    found = {row["metric"]: row for row in line.results["steadiness"]}
+    ways = {name.partition(".")[0] for name in found}
+    assert line.code == 0, line.text[-3000:]
+    assert ways == {"copy", "overlay", "reflink", "worktree", "stash"}
+    assert all(len(row["values"]) == 2 for row in found.values())
+    assert median_low(found["reflink.create.1000"]["values"]) < median_low(found["worktree.create.1000"]["values"])
+
+
+@pytest.mark.full
+def test_smc_carries_messages_where_the_kernel_has_it() -> None:
+    line = inv("determinism", "--payload", "same-host", "--kconfig", "full", "--row", "smc.64,tcp.64", "--boots", "2")
+
+    assert line.code == 0, line.text[-3000:]
+    assert {row["metric"] for row in line.results["steadiness"]} == {"smc.64", "tcp.64"}
 
 
 @pytest.mark.full
