@@ -127,7 +127,7 @@ static bool between(void *unused)
 		snprintf(name, sizeof(name), "base/d0000/old-%d", agent.version + 1 - i);
 		unlink(name);
 	}
-	lab_rest(REST_MS);
+	lab_rest_by_tick(REST_MS);
 	return good;
 }
 

@@ -9,7 +9,6 @@
 #define LAB_FIRST_PHASE_NS 60000	/* and where after a tick: a short operation meets none */
 #define LAB_LAST_PHASE_NS 300000
 #define LAB_PHASE_SPAN_NS 5000
-#define LAB_WAKE_NS 2000000		/* how late a host may end a sleep */
 #define LAB_COUNT_OUT_NS 4000000	/* and how long lab_count_out() takes, with a sleep after it */
 #define LAB_POOL_BYTES 64		/* block of the hash of the random pool */
 #define LAB_MANY_PAGES 128		/* enough for the counters of a memory cgroup to be summed up */
@@ -94,12 +93,13 @@ static inline void lab_count_out(void)
 	sched_setscheduler(0, policy, &none);
 }
 
-static inline void lab_sleep_until(int64_t time)
+/* Whether it was not too late. */
+static inline bool lab_rest_until(int64_t time)
 {
-	int64_t left = time - lab_sched_now();
-
-	if (left > 0)
-		usleep(left / 1000);
+	lab_sleep_until(time - LAB_WAKE_NS - LAB_COUNT_OUT_NS);
+	lab_count_out();
+	lab_sleep_until(time - LAB_WAKE_NS);
+	return lab_step_in(lab_step_out(), time);
 }
 
 /*
@@ -116,11 +116,19 @@ static void lab_rest(int ms)
 	lab_forget();
 	for (int tries = 0; !good && tries < 10; tries++) {
 		next = lab_next_begin(next, ms);
-		lab_sleep_until(next - LAB_WAKE_NS - LAB_COUNT_OUT_NS);
-		lab_count_out();
-		lab_sleep_until(next - LAB_WAKE_NS);
-		good = lab_step_in(lab_step_out(), next);
+		good = lab_rest_until(next);
 	}
+}
+
+/* The same for operations that meet ticks or in which TCP takes times: begin at the same place of ticks and microseconds. */
+__attribute__((unused))
+static void lab_rest_by_tick(int ms)
+{
+	bool good = false;
+
+	lab_forget();
+	for (int tries = 0; !good && tries < 10; tries++)
+		good = lab_rest_until(lab_tick_from(lab_sched_now() + ms * (int64_t)LAB_TICK_NS));
 }
 
 #endif

@@ -11,10 +11,10 @@
 #define LAB_FREE_BLOCKS 100
 #define LAB_MAX_HELD 2000
 #define LAB_LARGEST_SLAB 5000	/* of a datagram whose buffer is in a slab */
-#define LAB_NAP_US 10000
+#define LAB_NAP_NS 10000000
 #define LAB_AFTER_TICK_NS 100000
 #define LAB_BACK_NS 50000	/* longer than sched_setscheduler() */
-#define LAB_WAKE_US 1000	/* how late a host may end a nap */
+#define LAB_WAKE_NS 2000000	/* how late a host may end a sleep */
 #define LAB_EARLY_NS 60000	/* in a period; by LAB_DRIFT_NS less the next tick is earlier in one */
 #define LAB_DRIFT_NS 48576
 
@@ -121,24 +121,37 @@ static inline bool lab_step_in(int policy, int64_t time)
 	return good && lab_until(time);
 }
 
+/* The first time from `time` on that is LAB_AFTER_TICK_NS after a tick, to the nanosecond, and early in a period of load averages. */
+static inline int64_t lab_tick_from(int64_t time)
+{
+	time += LAB_AFTER_TICK_NS - lab_after_tick(time);
+	while ((time & (LAB_PERIOD_NS - 1)) < LAB_EARLY_NS || (time & (LAB_PERIOD_NS - 1)) >= LAB_EARLY_NS + LAB_DRIFT_NS)
+		time += LAB_TICK_NS;
+	return time;
+}
+
+static inline void lab_sleep_until(int64_t time)
+{
+	int64_t left = time - lab_sched_now();
+
+	if (left > 0)
+		usleep(left / 1000);
+}
+
 /*
  * Begin in the same way in every boot. In a nap, workers and RCU finish what the last section left, and the task comes back to
- * an idle CPU, where the scheduler gives it a new slice. Then it waits until LAB_AFTER_TICK_NS after a tick that comes early in a
- * period of the load averages: where ticks and periods end among the operations, and how TCP rounds its round-trip times to
- * microseconds, follows. The fair class may leave a task that had more than its share on the queue when it sleeps: that
- * must not come from here.
+ * an idle CPU, where the scheduler gives it a new slice. Then it waits for one place of both ticks and load averages: where they
+ * fall among the operations, and how TCP rounds its round-trip times to microseconds, follows. The fair class may leave a task that
+ * had more than its share on the queue when it sleeps: that must not come from here.
  */
 static inline void lab_align(void)
 {
 	bool good = false;
 
 	for (int tries = 0; !good && tries < 10; tries++) {
-		int64_t now = lab_sched_now(), time = now + LAB_NAP_US * 1000 + LAB_AFTER_TICK_NS;
+		int64_t time = lab_tick_from(lab_sched_now() + LAB_NAP_NS);
 
-		time -= lab_after_tick(time) - LAB_AFTER_TICK_NS;
-		while ((time & (LAB_PERIOD_NS - 1)) < LAB_EARLY_NS || (time & (LAB_PERIOD_NS - 1)) >= LAB_EARLY_NS + LAB_DRIFT_NS)
-			time += LAB_TICK_NS;
-		usleep((time - now) / 1000 - LAB_WAKE_US);
+		lab_sleep_until(time - LAB_WAKE_NS);
 		good = lab_step_in(lab_step_out(), time);
 	}
 }
