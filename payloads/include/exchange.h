@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A message to another process on the same CPU and its answer; both ends check every byte they get. */
+/* Two processes on one CPU with a transport between them: one is measured, the other works for it. Rows by transport and size. */
 #ifndef EXCHANGE_H
 #define EXCHANGE_H
 
@@ -12,42 +12,48 @@
 
 #define STUCK_S 240
 
-/* Fewer operations where each is longer. The warm-up lasts some ticks and carries TCP past 64 KiB, where its path changes. */
-static const struct { size_t size; int warmup, laps; } sizes[] = { { 64, 1200, 500 }, { 4096, 300, 200 }, { 16384, 100, 100 } };
+/* How often a payload does what it does with messages of that size; `bytes`: of all messages of one operation. */
+struct pace { size_t size, bytes; int warmup, laps; };
 
-/* What both ends expect of message number `sequence`: its number first and last, a pattern between. */
-static void stamp(struct end *end)
+/* What a payload does over a transport: `op` on one end, `serve` on the other until it is told otherwise or something is wrong. */
+struct exchange {
+	lab_op op;
+	void (*serve)(void *end);
+	const struct pace *paces;
+	int n_paces;
+};
+
+/* The ones under test. */
+static const struct transport *transport;
+static const struct exchange *what;
+static const struct pace *pace;
+
+/* A process that works for the measured one until stop_peer(). */
+static inline pid_t start_peer(void (*work)(void *context), void *context)
 {
-	end->sequence++;
-	memcpy(end->want, &end->sequence, sizeof(end->sequence));
-	memcpy(end->want + end->size - sizeof(end->sequence), &end->sequence, sizeof(end->sequence));
-}
+	pid_t pid;
 
-static const struct transport *transport;	/* the one under test */
-
-static bool round_trip(void *context)
-{
-	struct end *end = context;
-
-	stamp(end);
-	return transport->send(end) && transport->receive(end) && !memcmp(end->want, end->got, end->size);
-}
-
-/* The other end answers until it is told otherwise: a wrong byte or a closed connection ends it. */
-static void answer(struct end *end)
-{
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		lab_bail("cannot fork");
+	if (pid)
+		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	lab_join();
-	for (;;) {
-		stamp(end);
-		if (!transport->receive(end) || memcmp(end->want, end->got, end->size) || !transport->send(end))
-			_exit(1);
-	}
+	work(context);
+	_exit(1);
+}
+
+static inline void stop_peer(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 /* Bytes that the loopback device received. */
-static uint64_t loopback_bytes(void)
+static inline uint64_t loopback_bytes(void)
 {
 	unsigned long long bytes;
 	char *line = strstr(sys_text("/proc/net/dev"), "lo:");
@@ -57,19 +63,41 @@ static uint64_t loopback_bytes(void)
 	return bytes;
 }
 
-/* Whether the messages took the way that the row is named for. */
-static bool went_there(const char *name, uint64_t bytes, uint64_t messages)
+/* Whether the messages took the way that the row is named for: all of them over `lo`, or none. */
+static inline bool went_there(const char *name, bool loopback, uint64_t bytes, uint64_t messages)
 {
-	bool there = transport->loopback ? bytes >= messages : bytes < messages / 8;
+	bool there = loopback ? bytes >= messages : bytes < messages / 8;
 
 	if (!there)
 		lab_note("%s: %llu bytes of messages, and lo carried %llu", name, (unsigned long long)messages, (unsigned long long)bytes);
 	return there;
 }
 
-static bool run(struct end *a, struct end *b, const char *name, size_t size, int warmup, int laps)
+/* What a payload of such rows begins with. */
+static inline void begin_rows(int n)
 {
-	uint64_t before, messages = 2ull * (warmup + laps) * size;
+	lab_plan(n);
+	lab_settle();
+	signal(SIGPIPE, SIG_IGN);
+	lab_calibrate();
+}
+
+/* A row that is measured, or skipped with what the kernel `lacks`. */
+static inline void row(const char *name, const char *(*lacks)(void), bool (*measured)(const char *name))
+{
+	const char *lack = lacks ? lacks() : NULL;
+
+	if (lack)
+		lab_skip(name, "%s", lack);
+	else
+		lab_result(measured(name), name);
+}
+
+static inline bool run(const char *name)
+{
+	static struct end near, far;
+	struct end *a = &near, *b = &far;
+	uint64_t before;
 	int failures;
 	pid_t child;
 
@@ -78,24 +106,19 @@ static bool run(struct end *a, struct end *b, const char *name, size_t size, int
 		lab_note("%s: cannot connect: %m", name);
 		return false;
 	}
-	a->size = b->size = size;
-	memset(a->want, 'l', size);
-	memset(b->want, 'l', size);
-	fflush(stdout);
-	child = fork();
-	if (child < 0)
-		lab_bail("cannot fork");
-	if (!child)
-		answer(b);
+	a->size = b->size = pace->size;
+	memset(a->want, 'l', MAX_SIZE);
+	memset(b->want, 'l', MAX_SIZE);
+	child = start_peer(what->serve, b);
 	close(b->in);			/* so that we read the end of it when the other process ends */
 	close(b->out);
 	alarm(STUCK_S);
 	before = loopback_bytes();
-	failures = lab_measure_apart(name, round_trip, lab_even, a, warmup, laps);
-	failures += !went_there(name, loopback_bytes() - before, messages);
+	failures = lab_measure_apart(name, what->op, lab_even, a, pace->warmup, pace->laps);
+	failures += !went_there(name, transport->loopback, loopback_bytes() - before,
+				pace->bytes * (pace->warmup + pace->laps));
 	alarm(0);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	stop_peer(child);
 	close(a->in);
 	close(a->out);
 	if (a->ring)
@@ -104,27 +127,16 @@ static bool run(struct end *a, struct end *b, const char *name, size_t size, int
 }
 
 /* All of a payload: every transport with every size. */
-static inline int exchange(const struct transport *transports, int n_transports)
+static inline int exchange(const struct exchange *all, const struct transport *transports, int n_transports)
 {
-	const int n_sizes = sizeof(sizes) / sizeof(*sizes);
-	static struct end a, b;
 	char name[40];
 
-	lab_plan(n_transports * n_sizes);
-	lab_settle();
-	signal(SIGPIPE, SIG_IGN);
-	lab_calibrate();
-	for (int t = 0; t < n_transports; t++) {
-		for (int s = 0; s < n_sizes; s++) {
-			const char *lack;
-
-			transport = &transports[t];
-			lack = transport->lacks ? transport->lacks() : NULL;
-			snprintf(name, sizeof(name), "%s.%zu", transport->name, sizes[s].size);
-			if (lack)
-				lab_skip(name, "%s", lack);
-			else
-				lab_result(run(&a, &b, name, sizes[s].size, sizes[s].warmup, sizes[s].laps), name);
+	what = all;
+	begin_rows(n_transports * all->n_paces);
+	for (transport = transports; transport < transports + n_transports; transport++) {
+		for (pace = all->paces; pace < all->paces + all->n_paces; pace++) {
+			snprintf(name, sizeof(name), "%s.%zu", transport->name, pace->size);
+			row(name, transport->lacks, run);
 		}
 	}
 	return lab_exit();

@@ -196,7 +196,13 @@ static inline bool connect_tcp(struct end *a, struct end *b)
 	       !setsockopt(b->in, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* What any kernel has: rows of a payload's table. */
+/* What any kernel has: rows of a payload's table. Streams, and records that are read as they were written. */
+#define STREAM_TRANSPORTS \
+	{ "pipe", connect_pipe, send_bytes, receive_bytes, false, NULL }, \
+	{ "unix-stream", connect_stream, send_bytes, receive_bytes, false, NULL }, \
+	{ "unix-seqpacket", connect_seqpacket, send_bytes, receive_message, false, NULL }, \
+	{ "tcp", connect_tcp, send_bytes, receive_bytes, true, NULL }
+
 #define PLAIN_TRANSPORTS \
 	{ "futex", connect_ring, send_ring, receive_ring, false, NULL }, \
 	{ "pipe", connect_pipe, send_bytes, receive_bytes, false, NULL }, \

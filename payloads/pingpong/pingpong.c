@@ -4,11 +4,11 @@
  * host can use; the futex ring (shared memory and two wake-ups) is the floor. Both ends check every byte they get.
  */
 #define _GNU_SOURCE
-#include <exchange.h>
+#include <roundtrip.h>
 
 static const struct transport transports[] = { PLAIN_TRANSPORTS };
 
 int main(void)
 {
-	return exchange(transports, sizeof(transports) / sizeof(*transports));
+	return exchange(&round_trips, transports, sizeof(transports) / sizeof(*transports));
 }

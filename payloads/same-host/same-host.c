@@ -5,9 +5,9 @@
  * TCP sockets that opted in to byte rings.
  */
 #define _GNU_SOURCE
-#include <exchange.h>
+#include <agent.h>
+#include <roundtrip.h>
 
-#include "agent.h"
 #include "ways.h"
 
 static const struct transport transports[] = {
@@ -16,10 +16,10 @@ static const struct transport transports[] = {
 	{ "uring-tcp", connect_uring_tcp, queue_send, receive_uring, true, NULL },
 	{ "sockmap", connect_sockmap, send_bytes, receive_bytes, false, NULL },
 	{ "smc", connect_smc, send_bytes, receive_bytes, false, lacks_smc },
-	{ "tcp-agent", connect_agent, send_bytes, receive_bytes, false, lacks_agent },
+	AGENT_TRANSPORT,
 };
 
 int main(void)
 {
-	return exchange(transports, sizeof(transports) / sizeof(*transports));
+	return exchange(&round_trips, transports, sizeof(transports) / sizeof(*transports));
 }

@@ -10,14 +10,27 @@
 #include <transports.h>
 
 #define SO_AGENT_LOCAL 0x7a01
-#define CGROUP "/sys/fs/cgroup/same-host"
+#define CGROUP "/sys/fs/cgroup/lab-payload"
+
+/* Of <linux/agent_local.h>. */
+struct agent_local_info {
+	uint32_t flags, ring_bytes, tx_state, rx_state, tx_reason, rx_reason;
+	uint64_t domain, tx_bytes, tx_msgs, rx_bytes, rx_msgs, tx_full, tx_wake, rx_wake, downgrades, tcp_bytes;
+};
+
+/* What a socket says of its rings; false: this kernel has none. */
+static inline bool agent_info(int fd, struct agent_local_info *info)
+{
+	socklen_t length = sizeof(*info);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_AGENT_LOCAL, info, &length);
+}
 
 static inline const char *lacks_agent(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	char info[256];
-	socklen_t length = sizeof(info);
-	bool there = !getsockopt(fd, SOL_SOCKET, SO_AGENT_LOCAL, info, &length);
+	struct agent_local_info info;
+	bool there = agent_info(fd, &info);
 
 	close(fd);
 	return there ? NULL : "the kernel has no SO_AGENT_LOCAL, which is in the series agent-local";
@@ -50,5 +63,8 @@ static inline bool connect_agent(struct end *a, struct end *b)
 {
 	return enter_cgroup() && connect_tcp(a, b) && opt_in(a->in) && opt_in(b->in);
 }
+
+/* A row of a payload's table. */
+#define AGENT_TRANSPORT { "tcp-agent", connect_agent, send_bytes, receive_bytes, false, lacks_agent }
 
 #endif
