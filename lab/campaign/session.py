@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.cache import Cache
+from lab.campaign.equip import equipped
 from lab.campaign.hardware import PROOF, asked
 from lab.campaign.history import History
 from lab.campaign.ledger import Ledger
@@ -237,7 +238,15 @@ class Lab:
         """What the jobs on one guest share."""
         spec = self.guest(ask, payload)
         image = self.image(spec.image)
-        return Bench(self.ledger.run, spec, image, self.accel(ask, image=image), self.settings.budget, self.proof(spec))
+        accel, proof = self.accel(ask, image=image), self.proof(spec)
+        return Bench(self.ledger.run, spec, image, accel, self.settings.budget, proof, lambda *of: self.equip(ask, *of))
+
+    def equip(self, ask: Ask, payload: PayloadSpec, build: Build) -> PayloadSpec:
+        """The payload with the tools of the tree that a kernel was built from; --kernel has no tree."""
+        if ask.kernel or not payload.tools:
+            return payload
+        repository = self.source(ask).repository
+        return equipped(payload, build.tree, repository, cache=self.cache, emit=self.emit, cc=ask.cc or "gcc")
 
 
 def _span(ask: Ask) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
@@ -75,7 +75,7 @@ def outcome(raw: Collected, cost_text: str | None, spec: PayloadSpec) -> Outcome
     if cost_text is None:
         notes.append("instructions were not counted: the guest is not in exact mode, or the payload wants no instrument")
     else:
-        counted = _counted(cost_text, samples, frozenset(metric.name for metric in spec.metrics if metric.waits))
+        counted = _counted(cost_text, samples, {metric.name: metric for metric in spec.metrics if metric.kind == "exact"})
         cases += counted.cases
         rows += counted.rows
         notes += counted.notes
@@ -146,8 +146,8 @@ def _by_plugin(metric: Metric) -> bool:
     return metric.kind == "exact" or metric.name.endswith(TOTAL)
 
 
-def _counted(text: str, samples: Samples, waiting: frozenset[str]) -> Outcome:
-    """The plugin's sections under the names the payload gave them, net of the empty one; each checked against the clock."""
+def _counted(text: str, samples: Samples, metrics: Mapping[str, Metric]) -> Outcome:
+    """The plugin's sections under the names the payload gave them, net of what they are declared to be; checked by the clock."""
     cost = parse_cost(text)
     problems = [*cost.problems, *_mismatches(cost.sections, samples.sections)]
     if problems:
@@ -156,10 +156,14 @@ def _counted(text: str, samples: Samples, waiting: frozenset[str]) -> Outcome:
     empty = median_low([lap.work for lap in named[EMPTY].laps])
     rows: list[Row] = []
     cases: list[Case] = []
+    prices = {metric.net_of for metric in metrics.values()}
     for name, section in named.items():
-        cases.append(_crosscheck(name, section, samples.of(f"clock.{name}"), waits=name in waiting))
-        if name != EMPTY:
-            rows += (_waiting_rows if name in waiting else _rows)(name, section, empty)
+        metric = metrics.get(name, Metric(name, "insn", "exact"))
+        cases.append(_crosscheck(name, section, samples.of(f"clock.{name}"), waits=metric.waits))
+        if metric.net_of in named:
+            rows += _part_rows(metric, section, named[metric.net_of])
+        elif name != EMPTY and name not in prices and not metric.net_of:
+            rows += (_waiting_rows if metric.waits else _rows)(metric, section, empty)
     note = f"net of {empty} instructions of an empty section ({len(named[EMPTY].laps)} laps)"
     return Outcome(tuple(cases), tuple(rows), (note, *_beside(named)))
 
@@ -177,19 +181,27 @@ def _mismatches(sections: Sequence[Section], lines: Sequence[SectionLine]) -> It
         yield "two sections share a name"
 
 
-def _rows(name: str, section: Section, empty: int) -> tuple[Row, Row]:
+def _rows(metric: Metric, section: Section, empty: int) -> tuple[Row, Row]:
     """The operation, lap by lap, and everything executed between the marks divided by the number of laps; both net."""
-    laps = tuple(float(lap.work - empty) for lap in section.laps)
-    total = section.executed / len(section.laps) - empty
-    return Row(name, "insn", "exact", laps), Row(name + TOTAL, "insn", "info", (total,))
+    return _pair(metric, [lap.work - empty for lap in section.laps], [section.executed / len(section.laps) - empty])
 
 
-def _waiting_rows(name: str, section: Section, empty: int) -> tuple[Row, Row]:
+def _part_rows(metric: Metric, section: Section, price: Section) -> tuple[Row, Row]:
+    """The same, net of a section that does all but the operation itself; the bracket is in both."""
+    begun, total = median_low([lap.work for lap in price.laps]), price.executed / len(price.laps)
+    return _pair(metric, [lap.work - begun for lap in section.laps], [section.executed / len(section.laps) - total])
+
+
+def _waiting_rows(metric: Metric, section: Section, empty: int) -> tuple[Row, Row]:
     """The laps that went idle, and with them what interrupts and other tasks executed, lap by lap; both net."""
     laps = [lap for lap in section.laps if lap.idle]
-    work = tuple(float(lap.work - empty) for lap in laps)
-    everything = tuple(float(lap.work + lap.beside - empty) for lap in laps)
-    return Row(name, "insn", "exact", work), Row(name + TOTAL, "insn", "info", everything)
+    return _pair(metric, [lap.work - empty for lap in laps], [lap.work + lap.beside - empty for lap in laps])
+
+
+def _pair(metric: Metric, work: Sequence[float], everything: Sequence[float]) -> tuple[Row, Row]:
+    """Both headlines, of one operation."""
+    one, all_ = (tuple(value / metric.per for value in values) for values in (work, everything))
+    return Row(metric.name, "insn", "exact", one), Row(metric.name + TOTAL, "insn", "info", all_)
 
 
 def _crosscheck(name: str, section: Section, clock: Sequence[float], *, waits: bool) -> Case:

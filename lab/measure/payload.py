@@ -25,6 +25,7 @@ NEEDS = {**BUILD_NEEDS, "/sbin/mke2fs": "e2fsprogs"}
 """Makefiles of payloads make file systems too."""
 DECLARATION = "payload.toml"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*$")
+TOOL = re.compile(r"[\w-]+/[\w.-]+$")
 OPTION = re.compile(r"CONFIG_[A-Za-z0-9_]+=\S+$")
 TOTAL = ".total"
 """Suffix of the second headline of a counted metric: everything that was executed, idle excluded, per operation."""
@@ -56,6 +57,8 @@ class Declaration:
     timeout_s: float = 300.0
     article: str = ""
     instrument: bool = True
+    tools: tuple[str, ...] = ()
+    """Files made under the tree's own tools/, as DIRECTORY/FILE."""
     leaks: dict[str, str] = field(default_factory=dict)
     """Row -> what leaks into its count, for rows that are known to wobble between boots of one kernel."""
 
@@ -86,6 +89,7 @@ def read_payload(payloads: Path, name: str, cache: Cache) -> PayloadSpec:
         timeout_s=declared.timeout_s,
         article=declared.article,
         instrument=declared.instrument,
+        tools=declared.tools,
         leaks=declared.leaks,
         published=published,
     )
@@ -124,15 +128,22 @@ def check_declaration(declared: Declaration, name: str, origin: str) -> None:
         problems += [f"leaks: there is no metric `{item}`" for item in declared.leaks if item not in names]
         twice = sorted({item for item in names if names.count(item) > 1})
         problems += [f"metrics: `{item}` is declared twice" for item in twice]
-    problems += [
-        f"metrics: `{metric.name}`: only an exact row waits"
-        for metric in declared.metrics
-        if metric.waits and metric.kind != "exact"
-    ]
+    problems += [f"tools: `{tool}` is not DIRECTORY/FILE" for tool in declared.tools if not TOOL.match(tool)]
+    problems += [f"metrics: `{metric.name}`: {why}" for metric in declared.metrics for why in _contradictions(metric)]
     wild = [metric.name for metric in declared.metrics if not 0 <= metric.min_effect < 1]
     problems += [f"metrics: `{item}`: min_effect is not a fraction" for item in wild]
     if problems:
         raise UsageError("\n".join(f"{origin}: {problem}" for problem in problems), hint=f"edit {origin}; payloads/README.md")
+
+
+def _contradictions(metric: Metric) -> Iterator[str]:
+    """What a metric says of itself that cannot be."""
+    if metric.kind != "exact" and (metric.waits or metric.per != 1 or metric.net_of):
+        yield "only an exact row waits, is of one of several operations (per) or net of another section (net_of)"
+    if metric.per < 1:
+        yield f"per: {metric.per} is no number of operations"
+    if metric.waits and metric.net_of:
+        yield "a row that waits is net of nothing but the bracket"
 
 
 def expand(declared: Declaration) -> Iterator[Metric]:
@@ -145,10 +156,12 @@ def expand(declared: Declaration) -> Iterator[Metric]:
         keys = tuple(key for key in declared.variants if key in fields)
         for values in itertools.product(*(declared.variants[key] for key in keys)):
             for metric in metrics:
-                row = Metric(**vars(replace(metric, name=metric.name.format(**dict(zip(keys, values, strict=True))))))
+                held = dict(zip(keys, values, strict=True))
+                named = {"name": metric.name.format(**held), "net_of": metric.net_of.format(**held)}
+                row = Metric(**{**vars(metric), **named})
                 yield row
                 if declared.instrument and row.kind == "exact":
-                    yield replace(row, name=row.name + TOTAL, kind="info", summary=TOTAL_SUMMARY, waits=False)
+                    yield replace(row, name=row.name + TOTAL, kind="info", summary=TOTAL_SUMMARY, waits=False, per=1, net_of="")
 
 
 def _fields(name: str) -> frozenset[str]:

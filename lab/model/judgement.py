@@ -37,6 +37,10 @@ class Metric:
     summary: str = ""
     waits: bool = False
     """Exact rows: the operation waits for a device. Laps in which the device was faster than the task are another operation."""
+    per: int = 1
+    """Exact rows: of how many operations a lap is made; the row is of one of them."""
+    net_of: str = ""
+    """Exact rows: another section, which does all but these operations; its median lap is taken off. Empty: the bracket alone."""
 
 
 @dataclass(frozen=True)

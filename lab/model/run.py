@@ -46,6 +46,8 @@ class PayloadSpec:
     article: str = ""
     instrument: bool = True
     """Whether the cost plugin counts between its marks."""
+    tools: tuple[str, ...] = ()
+    """Files that `make` makes under the tree's tools/, which lie beside its own; a tree that lacks them gives it none."""
     leaks: dict[str, str] = field(default_factory=dict)
     """Rows that are known to wobble from boot to boot, each with what leaks into its count."""
     published: tuple[Published, ...] = ()

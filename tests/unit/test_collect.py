@@ -110,6 +110,36 @@ def device_read(laps: list[Lap], seen: list[int], spec: PayloadSpec = WAITING) -
     return outcome(Collected(0, "\n".join([*said, "ok 1 read", ""]), ""), "\n".join([*counted, ""]), spec)
 
 
+def of_parts(*metrics: Metric) -> Outcome:
+    """The golden boot, some of whose rows are declared otherwise."""
+    names = {metric.name for metric in metrics} | {metric.net_of for metric in metrics}
+    kept = [metric for metric in METRICS if metric.name.removesuffix(".total") not in names]
+    totals = [Metric(f"{metric.name}.total", "insn", "info") for metric in metrics]
+    return outcome(GOOD, COST, replace(SPEC, metrics=(*kept, *metrics, *totals)))
+
+
+def test_a_row_net_of_another_section_is_of_what_it_does_more_and_that_section_is_no_row() -> None:
+    said = of_parts(Metric("write-null.64", "insn", "exact", per=2, net_of="getpid"))
+    rows = {row.metric: row for row in said.rows}
+
+    assert status(said) is Status.PASS
+    assert "getpid" not in rows
+    assert rows["write-null.64"].values == tuple((value - 227) / 2 for value in (339, 1841, 338, 338))
+    assert len(rows["write-null.64.total"].values) == 1
+
+
+def test_a_row_of_several_operations_is_of_one() -> None:
+    rows = {row.metric: row for row in of_parts(Metric("getpid", "insn", "exact", per=4)).rows}
+
+    assert rows["getpid"].values == (228 / 4, 227 / 4, 227 / 4, 227 / 4)
+
+
+def test_a_row_whose_other_section_did_not_come_is_missing() -> None:
+    said = of_parts(Metric("getpid", "insn", "exact", net_of="begin"))
+
+    assert "declared and did not come: getpid" in details(said)
+
+
 def test_a_row_that_waits_takes_the_laps_that_waited_with_their_interrupts() -> None:
     early, waited = lap(3459, beside=1145), lap(5244, beside=2442, idle=300)
 

@@ -63,6 +63,14 @@ def test_a_metric_varies_by_the_fields_its_name_holds() -> None:
     assert len(names) == 14
 
 
+def test_a_metric_and_the_section_it_is_net_of_vary_together() -> None:
+    text = SMALL + '[[metrics]]\nname = "all.{size}"\nunit = "insn"\nkind = "exact"\nper = 10\nnet_of = "begin.{size}"\n'
+    all_, total = [metric for metric in expand(declared(text)) if metric.name.startswith("all.4096")]
+
+    assert (all_.net_of, all_.per) == ("begin.4096", 10)
+    assert (total.net_of, total.per) == ("", 1)
+
+
 @pytest.mark.parametrize("name", HERE)
 def test_every_declaration_here_is_good(name: str) -> None:
     text = (PAYLOADS / name / "payload.toml").read_text()
@@ -78,6 +86,12 @@ def test_every_declaration_here_is_good(name: str) -> None:
         ({"options": ("UNIX=y",)}, "`UNIX=y` is not CONFIG_NAME=value"),
         ({"timeout_s": 0.0}, "timeout_s: 0"),
         ({"metrics": (DeclaredMetric("x", "bios", "count", waits=True),)}, "`x`: only an exact row waits"),
+        ({"metrics": (DeclaredMetric("x", "bios", "count", per=2),)}, "`x`: only an exact row waits, is of one of several"),
+        ({"metrics": (DeclaredMetric("x", "ns", "sample", net_of="y"),)}, "or net of another section"),
+        ({"metrics": (DeclaredMetric("x", "insn", "exact", per=0),)}, "`x`: per: 0 is no number of operations"),
+        ({"metrics": (DeclaredMetric("x", "insn", "exact", waits=True, net_of="y"),)}, "net of nothing but the bracket"),
+        ({"tools": ("agent_net.so",)}, "tools: `agent_net.so` is not DIRECTORY/FILE"),
+        ({"tools": ("../agent-net/agent_net.so",)}, "is not DIRECTORY/FILE"),
         ({"variants": {"transport": ("udp",)}}, "not under [variants]: 'size'"),
         ({"variants": {"transport": ("udp", "udp"), "size": ("64",)}}, "`udp.64` is declared twice"),
     ],
