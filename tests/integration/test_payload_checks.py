@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from payloadpart import PAYLOADS, said_by
 
 from lab.cache import Cache
@@ -116,6 +117,7 @@ int main(void)
 	static const struct pace small = { 4096, 8192, 2, 8 };
 	static const struct exchange one = { round_trip, answer, &small, 1 };
 
+	unshare(CLONE_NEWUSER | CLONE_NEWNET);	/* a loopback device of our own, which nobody else uses */
 	return exchange(&one, all, 4);
 }
 """
@@ -191,3 +193,95 @@ def test_a_tool_that_says_something_else_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "tool").chmod(0o755)
 
     assert said_by(TOOLS, tmp_path) == "1 0 0\n"
+
+
+SHAPES = """
+#define main payload
+#include <{shape}/{shape}.c>
+#undef main
+static void serve_wrongly(void *end)
+{{
+	{wrong}
+}}
+int main(void)
+{{
+	static const struct transport one[] = {{ {{ "unix-stream", connect_stream, send_bytes, receive_bytes, false, NULL }} }};
+	static const struct pace small = {{ 64, 64, 1, 2 }};
+	const struct exchange good = {{ {op}, {serve}, &small, 1 }}, bad = {{ {op}, serve_wrongly, &small, 1 }};
+
+	exchange(&good, one, 1);
+	exchange(&bad, one, 1);
+	return 0;
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "op", "serve", "wrong"),
+    [
+        ("rate", "stream", "take", "((struct end *)end)->sequence++; take(end);"),
+        ("burst", "burst", "serve", "((struct end *)end)->size /= 2; got[0] = (char)!write(((struct end *)end)->out, got, 64);"),
+    ],
+)
+def test_a_stream_and_a_burst_that_come_back_wrong_fail(shape: str, op: str, serve: str, wrong: str, tmp_path: Path) -> None:
+    said = said_by(SHAPES.format(shape=shape, op=op, serve=serve, wrong=wrong), tmp_path).splitlines()
+
+    assert [line for line in said if "ok " in line and line[0] != "#"] == ["ok 1 unix-stream.64", "not ok 2 unix-stream.64"]
+
+
+AGENTS_TALK = """
+#define main payload
+#include <mix/mix.c>
+#undef main
+int main(void)
+{
+	static const struct transport pipes = { "pipe", connect_pipe, send_bytes, receive_bytes, false, NULL };
+
+	transport = &pipes;
+	signal(SIGPIPE, SIG_IGN);
+	printf("%d", start_agents() && ask_all(NULL) && ask_all(NULL));
+	turn++;		/* what is asked now, the agents take for another turn's */
+	printf(" %d\\n", ask_all(NULL));
+	stop_agents();
+	return 0;
+}
+"""
+
+
+def test_an_agent_that_is_asked_for_another_turn_does_not_answer(tmp_path: Path) -> None:
+    assert said_by(AGENTS_TALK, tmp_path) == "1 0\n"
+
+
+CONNECTED = """
+#define main payload
+#include <conn/conn.c>
+#undef main
+static void garble(void *unused)
+{
+	char message[SIZE];
+	int fd = accept(listener, unused, NULL);
+
+	if (read(fd, message, SIZE) == SIZE) {
+		message[SIZE - 1] ^= 1;
+		_exit(write(fd, message, SIZE) != SIZE);
+	}
+}
+int main(void)
+{
+	for (way = ways; way < ways + 2; way++) {
+		pid_t server = start_listening() ? start_peer(serve, NULL) : -1;
+
+		printf("%d", one(NULL) && one(NULL));
+		stop_peer(server);
+		server = start_peer(garble, NULL);
+		printf(" %d\\n", one(NULL));
+		stop_peer(server);
+		close(listener);
+	}
+	return 0;
+}
+"""
+
+
+def test_a_connection_whose_answer_is_wrong_fails(tmp_path: Path) -> None:
+    assert said_by(CONNECTED, tmp_path) == "1 0\n1 0\n"
