@@ -16,7 +16,7 @@ static long done;
 
 static bool start_client(const struct row *row)
 {
-	const char *const argv[] = { "python3", "http-client.py", row->way->local ? SOCKET : HTTP_PORT, row->clients, NULL };
+	const char *const argv[] = { "python3", "-IS", "http-client.py", row->way->local ? SOCKET : HTTP_PORT, row->clients, NULL };
 	int in[2], out[2];
 
 	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
@@ -32,7 +32,7 @@ static bool start_client(const struct row *row)
 
 static bool start_http(const struct row *row)
 {
-	const char *const argv[] = { "python3", "http-server.py", row->way->local ? SOCKET : HTTP_PORT, NULL };
+	const char *const argv[] = { "python3", "-IS", "http-server.py", row->way->local ? SOCKET : HTTP_PORT, NULL };
 	int fd;
 
 	server = start(row->way, argv, -1, -1);
@@ -73,6 +73,6 @@ static void stop_http(void)
 
 const struct program http = {
 	.name = "http", .port = HTTP_PORT, .needs = { "/usr/bin/python3", "/usr/bin/python3" },
-	.requests = 100, .bytes = 1100,
+	.clients = { "10" }, .requests = 50, .bytes = 1100,
 	.start = start_http, .ask = ask_http, .answered = asked, .stop = stop_http,
 };

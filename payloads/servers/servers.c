@@ -11,13 +11,15 @@
 
 #include "servers.h"
 
-#define WARMUP 2
-#define LAPS 4
+#define WARMUP 1
+#define LAPS 3
 #define REACH_S 60
 
-static const struct way ways[] = { { "tcp", true, false, false }, { "preload", false, true, false }, { "unix", false, false, true } };
+#define WAYS 3
+#define ROWS 9
+
+static const struct way ways[WAYS] = { { "tcp", true, false, false }, { "preload", false, true, false }, { "unix", false, false, true } };
 static const struct program *const programs[] = { &redis, &http };
-static const char *const clients[] = { "1", "50" };
 
 static struct row now;			/* the one under test */
 static int requests;			/* of one operation of it */
@@ -137,15 +139,15 @@ int main(void)
 {
 	char name[40];
 
-	begin_rows(2 * 3 * 2);
+	begin_rows(ROWS);
 	munlockall();			/* the children are programs of their own */
 	if (!loopback_up() || !enter_cgroup())
 		lab_bail("no loopback device or no cgroup: %m");
 	for (int p = 0; p < 2; p++) {
-		for (int c = 0; c < 2; c++) {
-			for (int w = 0; w < 3; w++) {
-				now = (struct row){ programs[p], &ways[w], clients[c] };
-				snprintf(name, sizeof(name), "%s.%s.%s", programs[p]->name, ways[w].name, clients[c]);
+		for (const char *const *clients = programs[p]->clients; *clients; clients++) {
+			for (int w = 0; w < WAYS; w++) {
+				now = (struct row){ programs[p], &ways[w], *clients };
+				snprintf(name, sizeof(name), "%s.%s.%s", programs[p]->name, ways[w].name, *clients);
 				row(name, lacks, measured);
 			}
 		}

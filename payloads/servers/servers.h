@@ -17,6 +17,7 @@ struct row { const struct program *program; const struct way *way; const char *c
 
 struct program {
 	const char *name, *port;
+	const char *clients[3];		/* connections of each row */
 	const char *needs[2];		/* paths of the image */
 	int requests;			/* a row's number is of so many */
 	int bytes;			/* of one and its answer, at least */
