@@ -16,7 +16,7 @@ static long done;
 
 static bool start_client(const struct row *row)
 {
-	const char *const argv[] = { "python3", "-IS", "http-client.py", row->way->local ? SOCKET : HTTP_PORT, row->clients, NULL };
+	const char *const argv[] = { "python3", "-sS", "http-client.py", row->way->local ? SOCKET : HTTP_PORT, row->clients, NULL };
 	int in[2], out[2];
 
 	if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC))
@@ -32,7 +32,7 @@ static bool start_client(const struct row *row)
 
 static bool start_http(const struct row *row)
 {
-	const char *const argv[] = { "python3", "-IS", "http-server.py", row->way->local ? SOCKET : HTTP_PORT, NULL };
+	const char *const argv[] = { "python3", "-sS", "http-server.py", row->way->local ? SOCKET : HTTP_PORT, NULL };
 	int fd;
 
 	server = start(row->way, argv, -1, -1);
