@@ -237,7 +237,7 @@ def _hosts_fault(error: BaseException) -> BaseException:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(number)
 
 
 class LabProgram(Program):

@@ -162,12 +162,17 @@ def spawn(
 
 
 def interactive(argv: Argv, *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
-    """Run a program on the user's own terminal, to its end; its exit status. Ctrl-C reaches it as it reaches us."""
+    """Run a program on the user's own terminal, to its end; its exit status. Ctrl-C reaches it as it reaches us.
+
+    A KeyboardInterrupt with a signal's number reached us alone, so it is handed on as Ctrl-C.
+    """
     need(str(argv[0]), f"run `{quote(argv)}`")
     with subprocess.Popen([*bound(), *(str(word) for word in argv)], env=None if env is None else dict(env), cwd=cwd) as process:
         try:
             return process.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
+            if interrupt.args:
+                process.send_signal(signal.SIGINT)
             process.wait()
             raise
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import hear_interrupts
 
 from lab.deadline import Deadline
 from lab.errors import HostError
@@ -115,6 +116,20 @@ def test_stop_kills_what_does_not_obey() -> None:
 
 def test_interactive_hands_the_status_back() -> None:
     assert interactive(["sh", "-c", "exit 7"]) == 7
+
+
+def test_an_interrupt_that_reached_us_alone_is_handed_on(tmp_path: Path) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    hear_interrupts()
+    signal.signal(signal.SIGUSR1, interrupt)
+    child = f"trap 'echo told >{tmp_path}/told; exit 0' INT; kill -USR1 $PPID; while :; do sleep 0.01; done"
+
+    with pytest.raises(KeyboardInterrupt):
+        interactive(["sh", "-c", child])
+
+    assert (tmp_path / "told").exists()
 
 
 def test_the_environment_is_small_and_in_the_c_locale(monkeypatch: pytest.MonkeyPatch) -> None:
