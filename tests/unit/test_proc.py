@@ -124,7 +124,8 @@ def test_an_interrupt_that_reached_us_alone_is_handed_on(tmp_path: Path) -> None
 
     hear_interrupts()
     signal.signal(signal.SIGUSR1, interrupt)
-    child = f"trap 'echo told >{tmp_path}/told; exit 0' INT; kill -USR1 $PPID; while :; do sleep 0.01; done"
+    waits = "until [ $(cat /proc/$PPID/wchan) = do_wait ]; do :; done"
+    child = f"trap 'echo told >{tmp_path}/told; exit 0' INT; {waits}; kill -USR1 $PPID; while :; do sleep 0.01; done"
 
     with pytest.raises(KeyboardInterrupt):
         interactive(["sh", "-c", child])
