@@ -12,8 +12,8 @@ from lab.report.bisections import short
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 COSTS = (Verdict.MORE, Verdict.REGRESSED)
-HEADS = (">", "patch", ">objects", ">warnings", ">text", ">boots", ">cases", ">self-tests", "rows")
-NARROW = 26
+HEADS = (">", "patch", ">objects", ">warn", ">text", ">boots", ">cases", ">tests", "rows")
+NARROW = 20
 MOST_ROWS = 4
 """Rows whose waterfall is printed; all have a chart."""
 BAR = 16

@@ -227,7 +227,7 @@ def test_prices_are_a_line_a_patch_and_a_waterfall() -> None:
     text = shown(results(builds=(), jobs=(), comparisons=(), prices=(PRICES,)))
 
     assert "nothing that runs differs" in text
-    assert "1 MORE: unix_stream/64/median +2" in text
+    assert "1 MORE: unix_stream/64/median +2" in " ".join(text.split())
     assert "vfs_read +1" in text
     assert "x.c:1: warning: w" in text
     assert "+" * 16 in text
