@@ -67,17 +67,19 @@ static inline bool lab_phase_between(int64_t time, int64_t first, int64_t last)
 }
 
 /*
- * When the next operation begins: after 41 or 103 periods, since the place behind a tick moves by no more than 8 or 3 us then. When
- * that is too soon or too near to a tick: at the first of all places that is right.
+ * When the next operation begins: after 41 or 103 periods, since its place behind a tick moves by no more than -8 or 3 us then. When
+ * that is too soon or too near to a tick: at the first of all places that is right to go on from.
  */
 static inline int64_t lab_next_begin(int64_t last, int ms)
 {
-	int64_t now = lab_sched_now(), next = last + (ms < 43 ? 41 : 103) * (int64_t)LAB_PERIOD_NS;
+	const bool soon = ms < 43;
+	const int64_t now = lab_sched_now(), first = soon ? LAB_LAST_PHASE_NS - LAB_PHASE_SPAN_NS : LAB_FIRST_PHASE_NS;
+	int64_t next = last + (soon ? 41 : 103) * (int64_t)LAB_PERIOD_NS;
 
 	if (next > now + LAB_WAKE_NS + LAB_COUNT_OUT_NS && lab_phase_between(next, LAB_FIRST_PHASE_NS, LAB_LAST_PHASE_NS))
 		return next;
 	next = (now + ms * (int64_t)LAB_TICK_NS) / LAB_PERIOD_NS * LAB_PERIOD_NS + LAB_IN_PERIOD_NS;
-	while (!lab_phase_between(next, LAB_LAST_PHASE_NS - LAB_PHASE_SPAN_NS, LAB_LAST_PHASE_NS))
+	while (!lab_phase_between(next, first, first + LAB_PHASE_SPAN_NS))
 		next += LAB_PERIOD_NS;
 	return next;
 }

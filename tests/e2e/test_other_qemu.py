@@ -22,7 +22,9 @@ def unpacked(place: Path) -> Path:
     """The directory of a QEMU with another plugin interface; the test is skipped with the reason where none can be had."""
     done = subprocess.run([UNPACK, place], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
-        pytest.skip(f"THE PLUGIN'S OTHER INTERFACE IS NOT TESTED: {done.stderr.strip()[-300:]}; set {PROMISED} to a directory with a QEMU")
+        pytest.skip(
+            f"THE PLUGIN'S OTHER INTERFACE IS NOT TESTED: {done.stderr.strip()[-300:]}; set {PROMISED} to a directory with a QEMU"
+        )
     return Path(done.stdout.strip())
 
 
@@ -59,9 +61,13 @@ def test_a_kernel_is_counted_and_explained_through_the_other_interface(other: di
     assert line.code == 1, line.text[-3000:]
     (version,) = {job["env"]["qemu"] for job in line.results["jobs"]}
     assert plugin_api((int(version.split(".")[0]), int(version.split(".")[1]))) != plugin_api(qemu_version())
-    checked = [case for job in line.results["jobs"] for case in job["cases"] if case["name"] in ("crosscheck page-fault", "profile")]
+    checked = [
+        case for job in line.results["jobs"] for case in job["cases"] if case["name"] in ("crosscheck page-fault", "profile")
+    ]
     assert len({case["name"] for case in checked}) == 2
     assert {case["status"] for case in checked} == {"PASS"}
     assert (rows["read-zero.64"]["delta"], rows["pipe.64"]["delta"], rows["page-fault"]["delta"]) == (1, 2, 0)
     for name, gain in (("read-zero.64", 1.0), ("pipe.64", 2.0)):
-        assert {one["name"]: one["delta"] for one in explained[name]["functions"] if abs(one["delta"]) >= 0.5} == {"vfs_read": gain}
+        assert {one["name"]: one["delta"] for one in explained[name]["functions"] if abs(one["delta"]) >= 0.5} == {
+            "vfs_read": gain
+        }
