@@ -30,9 +30,52 @@ int main(void)
 def test_what_lies_between_two_operations_is_in_no_lap(tmp_path: Path) -> None:
     said = said_by(APART, tmp_path).splitlines()
 
-    assert said[0] == "# section 0 row laps 3"
+    assert "# section 0 row laps 3" in said
     assert [line.split()[2] for line in said if line.startswith("# sample")] == ["clock.row"] * 3
     assert said[-1] == "5 5 0 0"
+
+
+PLACES = """
+#include <lab.h>
+static bool by_tick(int64_t time)
+{
+	int64_t in_period = time % LAB_PERIOD_NS;
+
+	return (time + 123456) % LAB_TICK_NS == LAB_AFTER_TICK_NS && in_period >= LAB_EARLY_NS && in_period < LAB_EARLY_NS + LAB_DRIFT_NS;
+}
+static bool by_period(int64_t time)
+{
+	return time % LAB_PERIOD_NS == LAB_IN_PERIOD_NS && lab_phase_between(time, LAB_FIRST_PHASE_NS, LAB_LAST_PHASE_NS);
+}
+int main(void)
+{
+	int wrong = 0, searched = 0;
+	int64_t time, next;
+
+	lab_clocks = (struct lab_clocks){ .mult = 1, .ahead = 123456, .asked = true };
+	for (int i = 1; i < 1000; i++) {
+		time = i * 777777777ll;
+		next = lab_tick_from(time);
+		wrong += !by_tick(next) || next < time - LAB_TICK_NS || next > time + 23 * LAB_TICK_NS;
+	}
+	for (int ms = 16; ms <= 100; ms += 84) {
+		next = 0;
+		for (int i = 0; i < 20; i++) {
+			lab_clocks.zero = (next ? next : 5000000000) - lab_clock();
+			time = lab_next_begin(next, ms);
+			wrong += !by_period(time) || time < lab_sched_now() + ms * 900000;
+			searched += time != next + (ms < 43 ? 41 : 103) * LAB_PERIOD_NS;
+			next = time;
+		}
+	}
+	printf("%d %d", wrong, searched);
+	return 0;
+}
+"""
+
+
+def test_operations_begin_where_neither_ticks_nor_periods_end_among_them(tmp_path: Path) -> None:
+    assert said_by(PLACES, tmp_path) == "0 2", "none is elsewhere, and only the first of each pace had to be searched for"
 
 
 MEMORY = """
