@@ -46,6 +46,7 @@ def declared(text: str = SMALL) -> Declaration:
 
 def test_the_payloads_that_are_here() -> None:
     assert {"agent-loop", "branchpath", "pingpong", "quiet", "quiet-plain", "same-host", "spawn", "syscall"} <= set(HERE)
+    assert {"rate", "burst", "conn", "mix", "servers"} <= set(HERE)
     assert list(HERE) == sorted(HERE)
 
 
