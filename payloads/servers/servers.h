@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #define PRELOAD "agent_net.so"		/* of the tree's tools/agent-net, where it has that */
-#define SOCKET "server.sock"		/* in the payload's directory */
+#define SOCKET "/tmp/lab-servers.sock"
 
 /* How a client comes to its server. */
 struct way { const char *name; bool loopback, preload, local; };
