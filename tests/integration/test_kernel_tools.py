@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kerneltree import FILES, commit, developer_tree, fake_source, format_patches
+from lab_job import job_of
 
 from lab.cache import Cache
 from lab.campaign.equip import equipped
+from lab.campaign.plan import Bench, Side
+from lab.campaign.rundir import RunDir
+from lab.campaign.settings import Budget
 from lab.errors import BuildError
 from lab.events import silent
 from lab.kernel.series import read_series
 from lab.kernel.tools import build_tool
 from lab.kernel.tree import apply
-from lab.model.change import Tree
+from lab.model.change import Build, Kconfig, Tree
 from lab.model.run import PayloadSpec
 
 TREE = {
@@ -82,3 +87,22 @@ def test_a_payload_takes_the_tool_of_the_side_that_has_it(world: World) -> None:
     assert base.directory == world.root / "payload"
     assert sorted(path.name for path in patched.directory.iterdir()) == ["agent.so", "program"]
     assert base.hash == patched.hash
+
+
+def test_every_job_of_a_side_has_what_that_sides_kernel_was_built_from(tmp_path: Path) -> None:
+    one, spec = job_of(), PayloadSpec("servers", "", tmp_path, "hash", ("./program",), (), tools=(TOOL,))
+    bench = Bench(
+        RunDir(tmp_path),
+        one.guest,
+        one.image,
+        one.accel,
+        Budget(),
+        equip=lambda payload, build: replace(payload, hash=build.tree),
+    )
+    build = Build("k", tmp_path, "6.12.99", "the tree", "default", "h", ())
+
+    job = bench.job(Side("patched", (), None, Kconfig("default", ())), build, spec, 1)
+
+    assert job.payload is not None
+    assert job.payload.hash == "the tree"
+    assert bench.job(Side("patched", (), None, Kconfig("default", ())), build, None, 1).payload is None
