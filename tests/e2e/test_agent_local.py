@@ -1,0 +1,49 @@
+"""The series agent-local: its own tests reach its lines, and each mutant of it fails the test that has to see it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, inv
+from coverage import coverage, executed, plugin_argument, rows
+
+from lab.cache import Cache
+
+SERIES = "agent-local"
+ON = "CONFIG_NET_AGENT_LOCAL=y"
+"""For both sides: the baseline of a mutant is the series itself, switched on."""
+FILES = ("agent_lo.c", "agent_lo_pair.c", "agent_lo_recv.c", "agent_lo_ring.c", "agent_lo_send.c", "agent_lo_sysctl.c")
+MUTANTS = sorted(path.parent.name for path in (ROOT / "patches" / "agent-local-mutants").glob("*/series.toml"))
+ENOUGH = 85.0
+
+
+def test_there_are_ten_mutants() -> None:
+    assert len(MUTANTS) == 10
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_fails_the_test_that_has_to_see_it(name: str) -> None:
+    line = inv("kselftest", "own", "--series", f"agent-local-mutants/{name}", "--set", ON)
+
+    verdicts = {row["verdict"] for row in line.results["tests"] if row["whole"]}
+    assert line.code == 1, line.text[-3000:]
+    assert verdicts == {"REGRESSED"}
+
+
+@pytest.mark.full
+def test_own_tests_reach_most_lines_of_the_series(tmp_path: Path) -> None:
+    built = inv("build", "--series", SERIES)
+    (key,) = {build["key"] for build in built.results["builds"] if build["role"] == "patched"}
+    table = rows(Cache.default().root / "build" / key / "vmlinux", FILES)
+
+    line = inv("kselftest", "own", "--series", SERIES, "--qemu-arg", plugin_argument(table, tmp_path))
+
+    assert line.code == 0, line.text[-3000:]
+    found = coverage(table, executed(tmp_path))
+    for one in found:
+        sys.stdout.write(f"{one.file}: {one.percent:.1f} % of {len(one.lines)} lines; not: {one.missing}\n")
+    assert {one.file for one in found} == set(FILES)
+    assert [one.file for one in found if one.percent < ENOUGH] == []
