@@ -50,12 +50,12 @@ def rows(vmlinux: Path, files: Iterable[str]) -> list[Row]:
     """The rows of these files (last part of the name) in the line table."""
     wanted = frozenset(files)
     argv = ["objdump", "-W", "--dwarf=decodedline", str(vmlinux)]
-    found = []
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
-        for text in process.stdout:
-            if (match := ROW.match(text)) and match["file"] in wanted:
-                found.append(Row(match["file"], int(match["line"]), int(match["address"], 16), match["statement"] is not None))
+        matches = [match for text in process.stdout if (match := ROW.match(text)) and match["file"] in wanted]
+    found = [
+        Row(match["file"], int(match["line"]), int(match["address"], 16), match["statement"] is not None) for match in matches
+    ]
     assert found, f"{vmlinux} has no line table for {sorted(wanted)}"
     return found
 
