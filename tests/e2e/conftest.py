@@ -26,7 +26,7 @@ def inv(*words: str, environment: Mapping[str, str] | None = None) -> Line:
     """Run ./inv with these words, as a user or a CI job does; `environment` instead of ours."""
     latest = ROOT / "reports" / "latest"
     before = latest.resolve() if latest.exists() else None
-    argv = [ROOT / "inv", *words]
+    argv: list[str | Path] = [ROOT / "inv", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment)
     text = done.stdout + done.stderr
     sys.stdout.write(f"$ ./inv {' '.join(words)}\n{text}\n")

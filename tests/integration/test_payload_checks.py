@@ -41,7 +41,8 @@ static bool by_tick(int64_t time)
 {
 	int64_t in_period = time % LAB_PERIOD_NS;
 
-	return (time + 123456) % LAB_TICK_NS == LAB_AFTER_TICK_NS && in_period >= LAB_EARLY_NS && in_period < LAB_EARLY_NS + LAB_DRIFT_NS;
+	return (time + 123456) % LAB_TICK_NS == LAB_AFTER_TICK_NS &&
+		in_period >= LAB_EARLY_NS && in_period < LAB_EARLY_NS + LAB_DRIFT_NS;
 }
 static bool by_period(int64_t time)
 {
