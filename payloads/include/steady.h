@@ -166,9 +166,11 @@ static bool lab_even(void *unused)
 	int64_t now;
 
 	(void)unused;
-	lab_forget();
-	now = lab_sched_now();
-	return lab_until(now + LAB_NEAR_NS - lab_after_tick(now) % LAB_NEAR_NS);
+	do {	/* again where something else came between: a guest in exact mode has nothing that could */
+		lab_forget();
+		now = lab_sched_now();
+	} while (!lab_until(now + 2 * LAB_NEAR_NS - lab_after_tick(now) % LAB_NEAR_NS));
+	return true;
 }
 
 #endif
