@@ -11,28 +11,41 @@
 #define LAB_PHASE_SPAN_NS 5000
 #define LAB_COUNT_OUT_NS 4000000	/* and how long lab_count_out() takes, with a sleep after it */
 #define LAB_POOL_BYTES 64		/* block of the hash of the random pool */
+#define LAB_RANDOM_NUMBERS 24		/* of a batch */
 #define LAB_MANY_PAGES 128		/* enough for the counters of a memory cgroup to be summed up */
 
 /*
  * A process that ends stirs 16 bytes into the random pool; 64 of them are hashed, some 1,600 instructions. One byte at a time until
  * that has just been done: the clock tells.
  */
-static inline void lab_fill_pool(void)
+static inline bool lab_stir_pool(void)
 {
 	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-	static uint64_t least = UINT64_MAX;
 
-	for (int i = 0; i < 4 * LAB_POOL_BYTES; i++) {
-		uint64_t before = lab_clock(), took;
+	return fd >= 0 && write(fd, "", 1) == 1 && !close(fd);
+}
 
-		if (write(fd, "", 1) != 1)
+/* A file in memory gets a random number; after 24 of them the kernel makes new ones, some 3,000 instructions. */
+static inline bool lab_take_random(void)
+{
+	return !close(memfd_create("random", MFD_CLOEXEC));
+}
+
+/* Until it took from `least` to `most` nanoseconds longer than ever before, twice `often` times at most. */
+static inline void lab_turn(bool (*step)(void), int often, uint64_t least, uint64_t most)
+{
+	uint64_t shortest = UINT64_MAX;
+
+	for (int i = 0; i < 2 * often; i++) {
+		uint64_t took = lab_clock();
+
+		if (!step())
 			break;
-		took = lab_clock() - before;
-		least = took < least ? took : least;
-		if (i > LAB_POOL_BYTES && took > least + 800 && took < least + 2400)
+		took = lab_clock() - took;
+		if (i > 2 && took > shortest + least && took < shortest + most)
 			break;
+		shortest = took < shortest ? took : shortest;
 	}
-	close(fd);
 }
 
 static inline void lab_touch_pages(size_t pages)
@@ -91,13 +104,14 @@ static inline void lab_count_out(void)
 	int policy = lab_step_out();
 
 	lab_sum_up_pages();
-	lab_fill_pool();
+	lab_turn(lab_stir_pool, LAB_POOL_BYTES, 1000, 2400);
 	sched_setscheduler(0, policy, &none);
 }
 
 /* Whether it was not too late. */
 static inline bool lab_rest_until(int64_t time)
 {
+	lab_turn(lab_take_random, LAB_RANDOM_NUMBERS, 2400, 4400);	/* before the sleep, in which RCU frees the files */
 	lab_sleep_until(time - LAB_WAKE_NS - LAB_COUNT_OUT_NS);
 	lab_count_out();
 	lab_sleep_until(time - LAB_WAKE_NS);
