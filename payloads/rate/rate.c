@@ -57,6 +57,5 @@ static const struct exchange streams = { stream, take, paces, sizeof(paces) / si
 
 int main(void)
 {
-	lab_keep_pages();
 	return exchange(&streams, transports, sizeof(transports) / sizeof(*transports));
 }
