@@ -108,7 +108,7 @@ static bool measured(const char *name)
 	server = start_peer(serve, NULL);
 	close(listener);
 	alarm(STUCK_S);
-	good = !lab_measure(name, one, NULL, WARMUP, LAPS) && (!way->lacks || by_ring());
+	good = !lab_measure_apart(name, one, lab_even, NULL, WARMUP, LAPS) && (!way->lacks || by_ring());
 	alarm(0);
 	stop_peer(server);
 	return good;

@@ -164,7 +164,7 @@ static bool measured(const char *name)
 	}
 	alarm(STUCK_S);
 	before = loopback_bytes();
-	failures = lab_measure(name, ask_all, NULL, WARMUP, LAPS);
+	failures = lab_measure_apart(name, ask_all, lab_even, NULL, WARMUP, LAPS);
 	failures += !went_there(name, transport->loopback, loopback_bytes() - before, bytes);
 	alarm(0);
 	stop_agents();
