@@ -330,3 +330,21 @@ int main(void)
 
 def test_a_connection_whose_answer_is_wrong_fails(tmp_path: Path) -> None:
     assert said_by(CONNECTED, tmp_path) == "1 0\n1 0\n"
+
+
+EVEN = """
+#include <lab.h>
+int main(void)
+{
+	int late = 0;
+
+	for (int i = 0; i < 2000; i++)
+		late += !lab_even(NULL);
+	printf("%d\\n", late);
+	return 0;
+}
+"""
+
+
+def test_an_operation_that_cannot_begin_on_a_microsecond_is_no_failure(tmp_path: Path) -> None:
+    assert said_by(EVEN, tmp_path).splitlines()[-1] == "0"
