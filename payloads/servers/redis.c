@@ -68,6 +68,6 @@ static void stop_redis(void)
 
 const struct program redis = {
 	.name = "redis", .port = REDIS_PORT, .needs = { "/usr/bin/redis-server", "/usr/bin/redis-benchmark" },
-	.clients = { "1", "50" }, .requests = 100, .bytes = 100, .whole_runs = true,
+	.clients = { "1", "50" }, .few = 100, .requests = 500, .bytes = 100,
 	.start = start_redis, .ask = ask_redis, .answered = sets, .stop = stop_redis,
 };

@@ -129,10 +129,11 @@ static bool measured(const char *name)
 	bool good = true;
 
 	snprintf(begin, sizeof(begin), "start.%s", name);
-	if (program->whole_runs)
-		good = run_section(begin, program->requests, &few);
-	good &= run_section(name, program->requests * (1 + program->whole_runs), &all);
-	return good && went_there(name, now.way->loopback, all - few, (uint64_t)(WARMUP + LAPS) * program->requests * program->bytes);
+	if (program->few)
+		good = run_section(begin, program->few, &few);
+	good &= run_section(name, program->few + program->requests, &all);
+	all = all > few ? all - few : 0;
+	return good && went_there(name, now.way->loopback, all, (uint64_t)(WARMUP + LAPS) * program->requests * program->bytes);
 }
 
 int main(void)

@@ -19,9 +19,9 @@ struct program {
 	const char *name, *port;
 	const char *clients[3];		/* connections of each row */
 	const char *needs[2];		/* paths of the image */
-	int requests;			/* a row's number is of so many */
+	int few;			/* an operation is a run of the client: a row is net of one with so few requests. 0: it stays */
+	int requests;			/* and of so many more */
 	int bytes;			/* of one and its answer, at least */
-	bool whole_runs;		/* an operation is a run of the client: for a row, that of twice the requests less that of once */
 	bool (*start)(const struct row *row);
 	bool (*ask)(const struct row *row, int requests);
 	long (*answered)(const struct row *row);	/* requests so far, as the server or the client counts them; -1: unknown */
