@@ -11,7 +11,7 @@
 #define LAB_PERIOD_NS (1 << 20)		/* load averages go by periods of 1024 * 1024 ns of the scheduler's clock: kernel/sched/pelt.c */
 #define LAB_NEAR_NS 1000		/* longer than a look at the clock */
 
-/* The scheduler's clock is `zero` plus the TSC times `mult` >> `shift`, or not known (0); the one that ticks go by is `ahead` of it. */
+/* The scheduler's clock: `zero` plus the TSC times `mult` >> `shift`, or not known (0). The one that ticks go by is `ahead` of it. */
 static struct lab_clocks { uint64_t zero, mult; int64_t ahead; int shift; bool asked; } lab_clocks;
 
 static inline uint64_t lab_clock(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Operations that are measured apart begin in one state: between two of them, what they left is done and counted out. Part of <lab.h>. */
+/* Operations that are measured apart begin in one state: what they left is done and counted out between two. Part of <lab.h>. */
 #ifndef REST_H
 #define REST_H
 
