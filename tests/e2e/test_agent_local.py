@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, inv
-from coverage import coverage, executed, plugin_argument, rows
+from coverage import ROW, Coverage, Row, coverage, executed, plugin_argument, rows
 
 from lab.cache import Cache
 
@@ -17,6 +17,26 @@ ON = "CONFIG_NET_AGENT_LOCAL=y"
 FILES = ("agent_lo.c", "agent_lo_pair.c", "agent_lo_recv.c", "agent_lo_ring.c", "agent_lo_send.c", "agent_lo_sysctl.c")
 MUTANTS = sorted(path.parent.name for path in (ROOT / "patches" / "agent-local-mutants").glob("*/series.toml"))
 ENOUGH = 85.0
+
+
+def test_a_row_of_the_line_table_is_understood() -> None:
+    match = ROW.match("agent_lo.c                                   131  0xffffffff816300a9      26       x")
+
+    assert match
+    assert (match["file"], match["line"], match["address"]) == ("agent_lo.c", "131", "ffffffff816300a9")
+    assert match["statement"]
+    assert ROW.match("agent_lo.h            130  0xffffffff81631b5e")
+    assert not ROW.match("net/ipv4/agent_lo_send.c:")
+
+
+def test_lines_that_did_not_run_are_named(tmp_path: Path) -> None:
+    table = [Row("a.c", 1, 0x10, True), Row("a.c", 2, 0x20, True), Row("a.c", 2, 0x30, True), Row("a.c", 3, 0x40, False)]
+    (tmp_path / "1.addresses").write_text("10\n30\n20")  # the last line may be cut off
+
+    assert executed(tmp_path) == {0x10, 0x30}
+    assert coverage(table, executed(tmp_path)) == [Coverage("a.c", frozenset({1, 2}), frozenset({1, 2}))]
+    (half,) = coverage(table, frozenset({0x10, 0x40}))
+    assert (half.percent, half.missing) == (50.0, [2])
 
 
 def test_there_are_ten_mutants() -> None:
