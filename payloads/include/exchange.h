@@ -82,6 +82,16 @@ static inline void begin_rows(int n)
 	lab_calibrate();
 }
 
+/*
+ * Let this task and its children run in SCHED_FIFO, in the order in which they are woken. In the fair class, which of many is next is
+ * decided by what ran before: how often one that waits for all the others has its turn, and so what it does at once, would be, too.
+ */
+static inline void take_turns(void)
+{
+	if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 }))
+		lab_bail("no SCHED_FIFO: %m");
+}
+
 /* A row that is measured, or skipped with what the kernel `lacks`. */
 static inline void row(const char *name, const char *(*lacks)(void), bool (*measured)(const char *name))
 {

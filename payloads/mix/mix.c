@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Description: one process asks 50 agents, each a process with a connection of its own, and waits for their answers with epoll:
- * 100 lines of JSON of 200 B to 24 KiB, lognormal, in which each size comes twice every time. Every byte is compared. All
- * run in SCHED_FIFO, in the order in which they are woken: in the fair class, how often the one process has its turn among
- * the 50 is decided by what ran before, and a tenth of all instructions with it.
+ * 100 lines of JSON of 200 B to 24 KiB, lognormal, in which each size comes twice every time. Every byte is compared.
  */
 #define _GNU_SOURCE
 #include <agent.h>
@@ -179,8 +177,7 @@ int main(void)
 
 	lab_keep_pages();
 	begin_rows(n);
-	if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ 1 }))
-		lab_bail("no SCHED_FIFO: %m");
+	take_turns();
 	for (transport = transports; transport < transports + n; transport++)
 		row(transport->name, transport->lacks, measured);
 	return lab_exit();

@@ -141,6 +141,7 @@ int main(void)
 	char name[40];
 
 	begin_rows(ROWS);
+	take_turns();
 	munlockall();			/* the children are programs of their own */
 	if (!loopback_up() || !enter_cgroup())
 		lab_bail("no loopback device or no cgroup: %m");
