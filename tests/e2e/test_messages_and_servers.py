@@ -29,7 +29,7 @@ def test_messages_go_by_rings_where_the_series_is_and_cost_nobody_else_more(defa
     assert line.code == 0, line.text[-3000:]
     for name, of_tcp in (("burst {}.64", 0.3), ("mix {}", 0.7), ("rate {}.512", 0.3)):
         ring, tcp = found[name.format("tcp-agent")], found[name.format("tcp")]
-        assert ring["note"].startswith("new on reserve+agent-local; skipped on base: the kernel has no SO_AGENT_LOCAL"), ring[
+        assert ring["note"].startswith("new on reserve+agent-local; skipped on reserve: the kernel has no SO_AGENT_LOCAL"), ring[
             "note"
         ]
         assert ring["patched"]["median"] < of_tcp * tcp["patched"]["median"]
