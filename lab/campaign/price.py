@@ -28,7 +28,7 @@ from lab.model.outcome import Status
 from lab.model.price import PatchPrice, PriceList
 from lab.model.profile import Explanation
 from lab.model.run import Job, JobResult, PayloadSpec
-from lab.model.suite import CaseVerdict
+from lab.model.suite import CaseRow, CaseVerdict
 from lab.model.wire import read_json
 from lab.report.waterfall import waterfall_svg
 
@@ -178,14 +178,14 @@ def _round(lab: Lab, ask: Ask, wanted: Sequence[tuple[_Kernel, PayloadSpec]], lo
 def _priced(lab: Lab, ask: Ask, patch: Patch, pair: tuple[_Kernel, _Kernel], payloads: Sequence[PayloadSpec]) -> PatchPrice:
     before, after = pair
     tests = compared_tests(before.tests, after.tests, after.side.depth)
-    broken = [row.test for row in tests if row.verdict in BREAKS]
+    broken = [row for row in tests if row.verdict in BREAKS]
     bad = [job for job in after.results if job.status not in (Status.PASS, Status.SKIP)]
     price = PatchPrice(
         after.side.depth,
         patch.name,
         patch.subject,
         Status.FAIL if after.build is None or bad or broken else Status.PASS,
-        after.message or "; ".join([*_messages(bad), *(f"{test} passed without it" for test in broken)]),
+        after.message or "; ".join([*_messages(bad), *map(_broken, broken)]),
         boots=(len(after.results) - len(bad), len(after.results)),
         cases=_cases(after.results),
         tests=tests,
@@ -206,6 +206,11 @@ def _priced(lab: Lab, ask: Ask, patch: Patch, pair: tuple[_Kernel, _Kernel], pay
         rows=tuple(rows),
         explanations=tuple(_explained(lab, ask, pair, rows)) if ask.explain else (),
     )
+
+
+def _broken(row: CaseRow) -> str:
+    """What a patch did to a self-test."""
+    return f"{row.test} passed without it" if Status.PASS in row.base else f"{row.test}: {row.note or row.verdict}"
 
 
 def _messages(bad: Sequence[JobResult]) -> list[str]:
