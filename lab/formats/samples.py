@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 SAMPLE = re.compile(r"sample (?P<metric>\S+) (?P<value>\S+) (?P<unit>\S+)$")
-SECTION = re.compile(r"section (?P<ordinal>\d+) (?P<name>\S+) laps (?P<laps>\d+)$")
+SECTION = re.compile(r"section (?P<ordinal>\d+) (?P<name>\S+) laps (?P<laps>\d+)(?P<apart> apart)?$")
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Series:
 
 @dataclass(frozen=True)
 class SectionLine:
-    """`# section <ordinal> <name> laps <n>`: what the marks bracketed, for whoever counted there."""
+    """`# section <ordinal> <name> laps <n> [apart]`: what the marks bracketed, for whoever counted there."""
 
     ordinal: int
     name: str
     laps: int
+    apart: bool = False
+    """Whether something that is not counted goes on between the laps."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def parse_samples(diagnostics: tuple[str, ...]) -> Samples:
                 values.setdefault(match["metric"], []).append(value)
         elif line.startswith("section "):
             if match := SECTION.match(line):
-                sections.append(SectionLine(int(match["ordinal"]), match["name"], int(match["laps"])))
+                sections.append(SectionLine(int(match["ordinal"]), match["name"], int(match["laps"]), bool(match["apart"])))
             else:
                 problems.append(f"not a section: `{line}`")
         else:

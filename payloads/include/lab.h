@@ -192,7 +192,7 @@ static inline int lab_measure_apart(const char *name, lab_op op, lab_op between,
 		failures += (between && !between(context)) + !op(context);
 	failures += lab_loop(op, between ? between : op, context, laps * step, clock);
 	lab_tell_symbols();
-	lab_note("section %d %s laps %d", lab_section++, name, laps);
+	lab_note("section %d %s laps %d%s", lab_section++, name, laps, between ? " apart" : "");
 	lab_note("%s: %d warm-up operations discarded, %d operations failed", name, warmup, failures);
 	for (int i = step; i <= laps * step; i += step)
 		lab_note("sample clock.%s %llu ns", name, (unsigned long long)(clock[i] - clock[i - 1]));

@@ -30,7 +30,7 @@ int main(void)
 def test_what_lies_between_two_operations_is_in_no_lap(tmp_path: Path) -> None:
     said = said_by(APART, tmp_path).splitlines()
 
-    assert "# section 0 row laps 3" in said
+    assert "# section 0 row laps 3 apart" in said
     assert [line.split()[2] for line in said if line.startswith("# sample")] == ["clock.row"] * 3
     assert said[-1] == "5 5 0 0"
 

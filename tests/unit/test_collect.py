@@ -93,13 +93,14 @@ def test_an_interrupt_between_mark_and_clock_is_in_the_next_lap(laps: list[tuple
 WAITING = replace(SPEC, metrics=(Metric("read", "insn", "exact", waits=True), Metric("read.total", "insn", "info")))
 
 
-def device_read(laps: list[Lap], seen: list[int], spec: PayloadSpec = WAITING) -> Outcome:
+def device_read(laps: list[Lap], seen: list[int], spec: PayloadSpec = WAITING, apart: str = "") -> Outcome:
     """A boot in which `read` had these laps by the plugin and these by the clock."""
     empty = [Lap(16, 0, 0, 0, 0, 0, 0)] * 2
     said = ["KTAP version 1", "1..1"]
     counted = ["lab-cost 1"]
     for number, (name, part, clock) in enumerate((("empty", empty, [16, 16]), ("read", laps, seen))):
-        said += [f"# section {number} {name} laps {len(part)}", *(f"# sample clock.{name} {value} ns" for value in clock)]
+        head = f"# section {number} {name} laps {len(part)}{apart if name == 'read' else ''}"
+        said += [head, *(f"# sample clock.{name} {value} ns" for value in clock)]
         totals = dict.fromkeys(TOTALS, 0) | {"task": sum(item.task for item in part), "idle": sum(item.idle for item in part)}
         end = " ".join(f"{key} {value}" for key, value in totals.items())
         counted += [
@@ -108,6 +109,26 @@ def device_read(laps: list[Lap], seen: list[int], spec: PayloadSpec = WAITING) -
             f"end {number} laps {len(part)} {end}",
         ]
     return outcome(Collected(0, "\n".join([*said, "ok 1 read", ""]), ""), "\n".join([*counted, ""]), spec)
+
+
+AT_ONCE = replace(WAITING, metrics=(Metric("read", "insn", "exact"), Metric("read.total", "insn", "info")))
+
+
+@pytest.mark.parametrize(
+    ("laps", "seen", "right"),
+    [
+        ([lap(16), lap(16), lap(16, beside=2000)], [16, 16, 16], True),  # a tick before the look at the clock that begins a lap
+        ([lap(16), lap(16), lap(16, beside=2000)], [16, 16, 15], False),  # its interrupts cannot hold so much
+        ([lap(16), lap(16), lap(16, beside=200)], [16, 216, 216], True),  # a tick behind the lap's mark
+        ([lap(16), lap(16), lap(16, beside=200)], [16, 217, 216], False),  # no interrupt of this section takes so long
+        ([lap(16), lap(16), lap(16), lap(16, beside=200)], [16, 216, 216, 216], False),  # two of three are no accident
+    ],
+)
+def test_an_interrupt_at_the_edge_of_a_lap_apart_is_none_of_the_payloads(laps: list[Lap], seen: list[int], right: bool) -> None:
+    said = device_read(laps, seen, AT_ONCE, " apart")
+    assert [case.status is Status.PASS for case in said.cases if case.name == "crosscheck read"] == [right]
+
+    assert "differ" in details(device_read(laps, seen, AT_ONCE))  # where the next lap would have told
 
 
 def of_parts(*metrics: Metric) -> Outcome:
