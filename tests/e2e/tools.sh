@@ -23,7 +23,7 @@ try git sh -c 'git init -q r && git -C r -c user.email=a@b -c user.name=n commit
 try python3 python3 -c 'import ctypes, json, socket, ssl'
 try fio fio --name=x --filename=/tmp/fio --size=1M --rw=randread --bs=4k --ioengine=io_uring --minimal
 try mkfs sh -c 'truncate -s 16M /tmp/disk && mkfs.ext4 -q /tmp/disk'
-try mkfs.btrfs sh -c 'truncate -s 256M /tmp/disk && mkfs.btrfs -q /tmp/disk && rm /tmp/disk'
+try mkfs.btrfs sh -c 'truncate -s 256M /tmp/btrfs && mkfs.btrfs -q /tmp/btrfs && rm /tmp/btrfs'
 try cyclictest cyclictest -q -m -l 100
 try redis sh -c 'redis-server --save "" --daemonize yes >/dev/null && { until redis-cli ping; do :; done; } >/dev/null 2>&1 &&
 	redis-benchmark -q -n 100 -t set,get && redis-cli shutdown nosave'
