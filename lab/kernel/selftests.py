@@ -26,8 +26,8 @@ from lab.model.change import Build, Tree
 from lab.model.wire import read_json, write_json
 from lab.proc import CommandError, contained, need, quote, run, stream
 
-NEEDS = {"make": "make", "gcc": "gcc", "rsync": "rsync", "strip": "binutils"}
-"""What every target takes; what a single one takes beside it (libcap-dev, clang) is named when it does not build."""
+NEEDS = {"make": "make", "gcc": "gcc", "rsync": "rsync", "strip": "binutils", "/usr/include/sys/capability.h": "libcap-dev"}
+"""What many targets take; what a single one takes beside it (clang, libnuma-dev) is named when it does not build."""
 WHERE = Path("tools/testing/selftests")
 RUNNER = Path(__file__).with_name("kselftest.sh")
 HELPERS = ("ktap_helpers.sh", "ksft.py", "module.sh", "prefix.pl", "runner.sh")
