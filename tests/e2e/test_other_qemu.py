@@ -52,6 +52,7 @@ def test_what_is_counted_by_hand_is_what_the_other_interface_counts(other: dict[
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
+@pytest.mark.full
 def test_a_kernel_is_counted_and_explained_through_the_other_interface(other: dict[str, str]) -> None:
     named = ("--row", "read-zero.64,page-fault,pipe.64")
     line = inv("bench", "--series", ONE, "--payload", "syscall,pingpong", "--any", "--explain", *named, environment=other)
