@@ -33,7 +33,7 @@ from lab.model.wire import read_json
 from lab.report.waterfall import waterfall_svg
 
 BREAKS = (CaseVerdict.REGRESSED, CaseVerdict.UNKNOWN)
-"""What a patch may not do to a test that passed without it. One that does not pass yet waits for the patches to come."""
+"""A test passed without the patch, or the kernel complains as it did not before. What only fails waits for later patches."""
 
 
 @dataclass

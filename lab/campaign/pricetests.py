@@ -9,7 +9,7 @@ from itertools import pairwise
 from lab.campaign.bench import run_stage
 from lab.campaign.kselftest import GUEST, OWN, check_known, selftests_of, tests_payload, wanted
 from lab.campaign.plan import Ask, Side
-from lab.campaign.rounds import with_log
+from lab.campaign.rounds import payload_name, with_log
 from lab.campaign.session import Lab
 from lab.measure.regress import rows, unsettled
 from lab.model.change import Build
@@ -33,7 +33,7 @@ def boots_with_tests(
     wants = wanted(lab, ask, OWN)
     tests = selftests_of(lab, ask, side, kernel, wants)
     check_known(wants, [tests])
-    payload = tests_payload(lab, ask, tests, side, 0)
+    payload = replace(tests_payload(lab, ask, tests, side, 0), name=payload_name(lab, "kselftest"))
     bench = lab.bench(with_log(ask), payload)
     found: list[list[JobResult]] = [[] for _ in kernels]
     _round(lab, ask, found, {place: bench.job(*one, payload, 1) for place, one in enumerate(kernels)})
