@@ -15,6 +15,7 @@
 #define LAB_AFTER_TICK_NS 100000
 #define LAB_BACK_NS 50000	/* longer than sched_setscheduler() */
 #define LAB_WAKE_NS 2000000	/* how late a host may end a sleep */
+#define LAB_SHORT_NS 40000	/* longer than a tick, and than 16 KiB and back over TCP */
 #define LAB_EARLY_NS 60000	/* in a period; by LAB_DRIFT_NS less the next tick is earlier in one */
 #define LAB_DRIFT_NS 48576
 
@@ -157,8 +158,9 @@ static inline void lab_align(void)
 }
 
 /*
- * For use between operations that are measured apart: the next one begins on a whole microsecond of the kernel's clock. Times that
- * it takes and rounds (TCP's round-trip times) then round alike in every operation, whatever a tick among those before it took.
+ * For use between operations that are measured apart: the next one begins on a whole microsecond of the kernel's clock, and not
+ * shortly before a tick, which is waited for. Times that it takes and rounds (TCP's round-trip times) then round alike in every
+ * operation, and how many begin between two ticks is the same in every boot.
  */
 __attribute__((unused))
 static bool lab_even(void *unused)
@@ -168,9 +170,12 @@ static bool lab_even(void *unused)
 	(void)unused;
 	lab_forget();
 	for (int tries = 0; !good && tries < 10; tries++) {	/* an interrupt may come between */
-		int64_t now = lab_sched_now();
+		int64_t now = lab_sched_now(), phase = lab_after_tick(now);
 
-		good = lab_until(now + 2 * LAB_NEAR_NS - lab_after_tick(now) % LAB_NEAR_NS);
+		if (phase > LAB_TICK_NS - LAB_SHORT_NS)
+			good = lab_until(now + LAB_TICK_NS - phase + LAB_SHORT_NS);
+		else
+			good = lab_until(now + 2 * LAB_NEAR_NS - phase % LAB_NEAR_NS);
 	}
 	return true;			/* an operation that begins elsewhere is as right */
 }
