@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -24,14 +25,12 @@ class Line:
 
 def inv(*words: str, environment: Mapping[str, str] | None = None) -> Line:
     """Run ./inv with these words, as a user or a CI job does; `environment` instead of ours."""
-    latest = ROOT / "reports" / "latest"
-    before = latest.resolve() if latest.exists() else None
     argv: list[str | Path] = [ROOT / "inv", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment)
     text = done.stdout + done.stderr
     sys.stdout.write(f"$ ./inv {' '.join(words)}\n{text}\n")
-    fresh = latest.exists() and latest.resolve() != before
-    return Line(done.returncode, text, json.loads((latest / "results.json").read_text()) if fresh else {})
+    report = re.search(r"; report: (\S+)$", text, re.MULTILINE)
+    return Line(done.returncode, text, json.loads((Path(report[1]) / "results.json").read_text()) if report else {})
 
 
 @pytest.fixture(scope="session")
