@@ -124,7 +124,7 @@ def run_stage(lab: Lab, ask: Ask, jobs: Sequence[Job], stage: str, verb: str = "
     guess = lab.history.expected(f"{stage}.job") * len(jobs) / width(lab.settings)
     lab.emit(StageStarted(stage, f"{len(jobs)} boots", guess))
     clock = lab.clock()
-    results = pool.run_all(jobs)
+    results = pool.run_all(lab.equip_jobs(ask, jobs))
     bad = sum(result.status not in (Status.PASS, Status.SKIP) for result in results)
     lab.history.learn(f"{stage}.job", clock() * width(lab.settings) / len(jobs))
     lab.emit(StageFinished(stage, f"{len(jobs)} boots", clock(), f"{len(jobs) - bad} good, {bad} bad", ok=bad == 0))

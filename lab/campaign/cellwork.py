@@ -77,6 +77,8 @@ class BenchWork:
     payload: PayloadSpec
     bench: Bench
     kernels: tuple[tuple[Side, Build], tuple[Side, Build]]
+    equipped: Mapping[str, PayloadSpec]
+    """By tree: the payload with what it takes of that."""
 
     @property
     def quiet(self) -> bool:
@@ -107,7 +109,7 @@ class BenchWork:
         jobs = []
         for boot in boots_of(self.payload, look):
             for (side, build), kernel in zip(self.kernels, (self.cell.base, self.cell.patched), strict=True):
-                jobs.append(named(self.bench.job(side, build, self.payload, boot), kernel, self.shared))
+                jobs.append(named(self.bench.job(side, build, self.equipped[build.tree], boot), kernel, self.shared))
         return in_blocks(self.lab, jobs)
 
     @property

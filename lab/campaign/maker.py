@@ -79,7 +79,9 @@ class LabMaker:
             )
         else:
             payload = lab.payload(cell.payload)
-            made = BenchWork(lab, cell, payload, lab.bench(ask, payload), ((left, base.build), (right, patched.build)))
+            kernels = (left, base.build), (right, patched.build)
+            ready = {build.tree: lab.equip(ask, payload, build.tree) for _, build in kernels}
+            made = BenchWork(lab, cell, payload, lab.bench(ask, payload), kernels, ready)
         for job in made.jobs({}):
             self._again.setdefault(_stem(job.id), again_line(ask, cell.payload if cell.suite else "bench"))
         return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lab.campaign.rundir import RunDir
@@ -106,8 +105,6 @@ class Bench:
     budget: Budget
     proof: PayloadSpec | None = None
     """What proves by effect what a guest asks of its hardware."""
-    equip: Callable[[PayloadSpec, Build], PayloadSpec] = lambda payload, build: payload
-    """Gives a payload what it takes of the tree that a kernel was built from."""
 
     def job(self, side: Side, build: Build, payload: PayloadSpec | None, boot: int, *, explain: bool = False) -> Job:
         """The job of one side's `boot`-th boot with `payload`, or of a plain boot; `explain`: one that is not judged."""
@@ -132,7 +129,7 @@ class Bench:
             guest=self.guest,
             image=self.image,
             accel=self.accel,
-            payload=self.equip(payload, build) if payload else None,
+            payload=payload,
             boot=boot,
             directory=self.run.job(job_id).path,
             proof=self.proof,

@@ -109,7 +109,7 @@ class Prober:
         pool = Pool(lab.ledger.run, lab.cache, lab.emit, self._done, width=width(lab.settings))
         lab.emit(StageStarted(stage, f"{len(jobs)} boots", lab.history.expected(BOOT) * len(jobs)))
         clock = lab.clock()
-        results = pool.run_all(jobs)
+        results = pool.run_all(lab.equip_jobs(self.ask, jobs))
         lab.history.learn(BOOT, clock() / len(jobs))
         lab.emit(StageFinished(stage, f"{len(jobs)} boots", clock(), "; ".join(_told(result) for result in results)))
         return results

@@ -23,8 +23,9 @@ WORKER_SPARE_S = 240.0
 
 
 class Pool:
-    """Runs jobs, `width` at a time, beside whatever else its `children` are; every result goes to `done` at once.
+    """Runs jobs, `width` at a time (one more, when all are of exact mode); every result goes to `done` at once.
 
+    They run beside whatever else its `children` are.
     A job whose result is on disk is not run again: a run that was killed goes on where it was.
     """
 
@@ -70,13 +71,17 @@ class Pool:
             raise
 
     def _fill(self) -> None:
-        while self._queue and len(self._workers) < self.width:
+        while self._queue and len(self._workers) < self.width + self._exact():
             job = self._queue.popleft()
             known = self._left(job)
             if known and (known.status is not Status.MISS or known.attempts > 1):
                 self.done(known)
             else:
                 self._start(job, 2 if known else 1)
+
+    def _exact(self) -> bool:
+        """Whether all that run, and the next, count instructions: no busy host changes that, and a part of each boot is slept."""
+        return all(job.guest.mode == "exact" for job in (*self._workers.values(), self._queue[0]))
 
     def _left(self, job: Job) -> JobResult | None:
         """What workers left of the job, in this life of the run or an earlier one."""

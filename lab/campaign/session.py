@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from lab.kernel.tree import apply
 from lab.measure.payload import read_payload
 from lab.model.change import Build, Kconfig, Series, Source, Tree
 from lab.model.machine import Accel, GuestSpec, Image
-from lab.model.run import PayloadSpec
+from lab.model.run import Job, PayloadSpec
 
 FIRST_RUN_GB = 10
 """Source 1.5 GB, a slot 3.5 GB, Builds 0.2 GB each, the compiler cache."""
@@ -239,14 +239,18 @@ class Lab:
         spec = self.guest(ask, payload)
         image = self.image(spec.image)
         accel, proof = self.accel(ask, image=image), self.proof(spec)
-        return Bench(self.ledger.run, spec, image, accel, self.settings.budget, proof, lambda *of: self.equip(ask, *of))
+        return Bench(self.ledger.run, spec, image, accel, self.settings.budget, proof)
 
-    def equip(self, ask: Ask, payload: PayloadSpec, build: Build) -> PayloadSpec:
-        """The payload with the tools of the tree that a kernel was built from; --kernel has no tree."""
+    def equip(self, ask: Ask, payload: PayloadSpec, tree: str) -> PayloadSpec:
+        """The payload with those of its tools that the tree has, built; --kernel has no tree."""
         if ask.kernel or not payload.tools:
             return payload
         repository = self.source(ask).repository
-        return equipped(payload, build.tree, repository, cache=self.cache, emit=self.emit, cc=ask.cc or "gcc")
+        return equipped(payload, tree, repository, cache=self.cache, emit=self.emit, cc=ask.cc or "gcc")
+
+    def equip_jobs(self, ask: Ask, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs, each payload with the tools of the tree that its kernel was built from."""
+        return [replace(job, payload=job.payload and self.equip(ask, job.payload, job.kernel.tree)) for job in jobs]
 
 
 def _span(ask: Ask) -> str:

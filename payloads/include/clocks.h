@@ -9,7 +9,8 @@
 
 #define LAB_TICK_NS 1000000		/* CONFIG_HZ_1000 */
 #define LAB_PERIOD_NS (1 << 20)		/* load averages go by periods of 1024 * 1024 ns of the scheduler's clock: kernel/sched/pelt.c */
-#define LAB_NEAR_NS 1000		/* longer than a look at the clock */
+#define LAB_MICROSECOND_NS 1000
+#define LAB_NEAR_NS 1000			/* longer than a look at the clock */
 
 /* The scheduler's clock: `zero` plus the TSC times `mult` >> `shift`, or not known (0). The one that ticks go by is `ahead` of it. */
 static struct lab_clocks { uint64_t zero, mult; int64_t ahead; int shift; bool asked; } lab_clocks;

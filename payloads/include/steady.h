@@ -175,7 +175,7 @@ static bool lab_even(void *unused)
 		if (phase > LAB_TICK_NS - LAB_SHORT_NS)
 			good = lab_until(now + LAB_TICK_NS - phase + LAB_SHORT_NS);
 		else
-			good = lab_until(now + 2 * LAB_NEAR_NS - phase % LAB_NEAR_NS);
+			good = lab_until(now + LAB_NEAR_NS + LAB_MICROSECOND_NS - (phase + LAB_NEAR_NS) % LAB_MICROSECOND_NS);
 	}
 	return true;			/* an operation that begins elsewhere is as right */
 }

@@ -6,20 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakeguest import ROOT
 from kerneltree import FILES, commit, developer_tree, fake_source, format_patches
 from lab_job import job_of
 
 from lab.cache import Cache
 from lab.campaign.equip import equipped
-from lab.campaign.plan import Bench, Side
-from lab.campaign.rundir import RunDir
-from lab.campaign.settings import Budget
+from lab.campaign.plan import Ask
+from lab.campaign.session import Lab
 from lab.errors import BuildError
 from lab.events import silent
 from lab.kernel.series import read_series
 from lab.kernel.tools import build_tool
 from lab.kernel.tree import apply
-from lab.model.change import Build, Kconfig, Tree
+from lab.model.change import Tree
 from lab.model.run import PayloadSpec
 
 TREE = {
@@ -89,20 +89,20 @@ def test_a_payload_takes_the_tool_of_the_side_that_has_it(world: World) -> None:
     assert base.hash == patched.hash
 
 
-def test_every_job_of_a_side_has_what_that_sides_kernel_was_built_from(tmp_path: Path) -> None:
-    one, spec = job_of(), PayloadSpec("servers", "", tmp_path, "hash", ("./program",), (), tools=(TOOL,))
-    bench = Bench(
-        RunDir(tmp_path),
-        one.guest,
-        one.image,
-        one.accel,
-        Budget(),
-        equip=lambda payload, build: replace(payload, hash=build.tree),
-    )
-    build = Build("k", tmp_path, "6.12.99", "the tree", "default", "h", ())
+def test_every_job_has_what_its_own_kernel_was_built_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(Lab, "equip", lambda lab, ask, payload, tree: replace(payload, hash=tree))
+    spec = PayloadSpec("servers", "", tmp_path, "hash", ("./program",), (), tools=(TOOL,))
 
-    job = bench.job(Side("patched", (), None, Kconfig("default", ())), build, spec, 1)
+    one, plain = Lab(ROOT, silent, []).equip_jobs(Ask(), [job_of(payload=spec), job_of()])
 
-    assert job.payload is not None
-    assert job.payload.hash == "the tree"
-    assert bench.job(Side("patched", (), None, Kconfig("default", ())), build, None, 1).payload is None
+    assert one.payload is not None
+    assert one.payload.hash == one.kernel.tree
+    assert plain.payload is None
+
+
+def test_a_kernel_from_elsewhere_has_no_tree_to_take_tools_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    spec = PayloadSpec("servers", "", tmp_path, "hash", ("./program",), (), tools=(TOOL,))
+
+    assert Lab(ROOT, silent, []).equip(Ask(kernel="bzImage"), spec, "") is spec
