@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,6 @@ import pytest
 from conftest import ROOT, Line, inv
 
 VERB = {"apply": "build", "build": "build", "boot": "boot", "payload": "bench", "metric": "bench", "pass": "bench"}
-CONTROLS = sorted(
-    str(path.parent.relative_to(ROOT / "patches"))
-    for path in (ROOT / "patches").rglob("series.toml")
-    if path.parent.parent.name == "busted" or path.parent.name.startswith("null")
-)
 ONE = "busted/one-instruction"
 CHECKED = ("profile", "guest.symbols")
 MOVES = "busted/moves-work"
@@ -25,6 +21,22 @@ WOBBLES = "busted/wobbles"
 
 def declared(name: str) -> dict[str, Any]:
     return tomllib.loads((Path(ROOT) / "patches" / name / "series.toml").read_text())
+
+
+def comes_up(name: str) -> bool:
+    return bool(declared(name)["expect"]["stage"] != "boot")
+
+
+CONTROLS = sorted(
+    (
+        str(path.parent.relative_to(ROOT / "patches"))
+        for path in (ROOT / "patches").rglob("series.toml")
+        if path.parent.parent.name == "busted" or path.parent.name.startswith("null")
+    ),
+    key=comes_up,
+    reverse=True,
+)
+"""Those that do not come up are looked at last."""
 
 
 def test_the_controls_are_all_there() -> None:
@@ -42,19 +54,19 @@ def words(name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def boots(default_run: Line) -> dict[str, Line]:
-    """The controls that do not come up, beside each other: a hang is mostly waited for."""
-    names = [name for name in CONTROLS if declared(name)["expect"]["stage"] == "boot"]
+def boots(default_run: Line) -> Iterator[dict[str, Future[Line]]]:
+    """The controls that do not come up, beside each other and all else: a hang is mostly waited for."""
+    names = [name for name in CONTROLS if not comes_up(name)]
     for name in names:
         assert inv("build", "--series", name).code == 0
     with ThreadPoolExecutor() as pool:
-        return dict(zip(names, pool.map(lambda name: inv(*words(name)), names), strict=True))
+        yield {name: pool.submit(inv, *words(name)) for name in names}
 
 
 @pytest.mark.parametrize("name", [name for name in CONTROLS if name not in (ONE, MOVES, WOBBLES)])
-def test_a_control_is_called_what_it_is(name: str, boots: dict[str, Line]) -> None:
+def test_a_control_is_called_what_it_is(name: str, boots: dict[str, Future[Line]]) -> None:
     expect = declared(name)["expect"]
-    line = boots[name] if name in boots else inv(*words(name))
+    line = boots[name].result() if name in boots else inv(*words(name))
 
     assert line.code == (0 if expect["stage"] == "pass" else 1), line.text[-3000:]
     assert expect["text"] in line.text

@@ -204,7 +204,7 @@ def test_a_killed_bisection_goes_on_and_comes_to_the_same_answer(tmp_path: Path,
 
 
 def test_anew_means_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = lab(tmp_path, monkeypatch, *series(2, WARNS, of=3))
+    root = lab(tmp_path, monkeypatch, *series(2, BROKEN, of=3))
 
     first, second = bisect(root, []), bisect(root, [], fresh=True)
 
