@@ -53,7 +53,8 @@ def test_verb(lab: Lab, only: str, *, full: bool) -> int:
 
 def _here(lab: Lab, argv: Argv) -> int:
     lab.emit(Note("$ " + " ".join(str(word) for word in argv)))
-    return interactive(argv, cwd=lab.root, env={**os.environ, "PYTHONSAFEPATH": "1"})
+    types = str(lab.cache.root / "mypy" / "types")  # what mypy found out holds for every clone
+    return interactive(argv, cwd=lab.root, env={"MYPY_CACHE_DIR": types, **os.environ, "PYTHONSAFEPATH": "1"})
 
 
 def clean_verb(lab: Lab, *, everything: bool) -> None:

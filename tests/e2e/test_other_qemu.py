@@ -45,7 +45,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_what_is_counted_by_hand_is_what_the_other_interface_counts(other: dict[str, str]) -> None:
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLUGIN_TESTS]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses=2", *PLUGIN_TESTS]
 
     done = subprocess.run(words, cwd=ROOT, env=other, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 
