@@ -70,7 +70,7 @@ static inline long lab_slab_pages(void)
  * Datagrams come to lie at the same places of their slabs in every boot: where they lie decides which way memcpy() goes and
  * whether a free is a fast one. Some are queued for good, until one of them begins a new slab (two pages at least; an sk_buff
  * takes a slab of one), which leaves none of the old ones with room. The socket that holds them leaves the hash table: where two
- * share a chain, which is up to the boot's secret, each datagram to one of them looks at the other (15 instructions).
+ * share a chain, which is up to the boot's secret, each datagram to one of them looks at the other (some 15 instructions).
  */
 static inline void lab_fresh_slab(size_t size)
 {

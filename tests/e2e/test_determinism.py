@@ -31,7 +31,7 @@ def test_what_counts_nothing_and_rows_that_do_not_exist_are_refused() -> None:
 
 def test_a_kernel_that_wobbles_is_called_so_and_by_the_function_that_does() -> None:
     named = "unix-seqpacket.64,pipe.64"
-    line = inv("determinism", "--series", "busted/wobbles", "--payload", "pingpong", "--row", named, "--boots", "4", "--strict")
+    line = inv("determinism", "--series", "busted/wobbles", "--payload", "pingpong", "--row", named, "--boots", "6", "--strict")
 
     rows = {row["metric"]: row for row in line.results["steadiness"]}
     assert (line.code, line.results["status"]) == (1, "FAIL")

@@ -406,9 +406,6 @@ def read_archive(raw: bytes) -> dict[str, bytes]:
 
 def main(argv: list[str]) -> None:
     """Be QEMU."""
-    if "--version" in argv:
-        sys.stdout.write("QEMU emulator version 7.2.22 (fake)\n")
-        return
     fake = Fake(argv)
     door = fake.listen()
     console = fake.socket_of("console")
