@@ -14,7 +14,7 @@ from lab.model.matrix import SUITES, Cell, Kernel, LeftOut, Plan
 
 SUITE_GUESTS = {"kselftest": "debian", "kunit": "plain"}
 """What the verbs of the kernel's own tests boot when they are not told."""
-KUNIT = "CONFIG_KUNIT"
+KUNIT = "KUNIT"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Catalogue:
     stacks: Mapping[str, tuple[Series, ...]]
     """A series' requirements in order, then the series."""
     kconfigs: Mapping[str, frozenset[str]]
-    """The options that each asks for."""
+    """The symbols that each sets, as Kconfig files spell them: without CONFIG_."""
     guests: Mapping[str, GuestSpec]
     payloads: Mapping[str, Suits]
     default: Default
@@ -170,5 +170,5 @@ def _unfit(cell: Cell, there: Catalogue) -> str:
     if cell.suite is None:
         return there.payloads[cell.payload].lacks(there.guests[cell.guest])
     if cell.suite[0] == "kunit" and KUNIT not in there.kconfigs[cell.kconfig]:
-        return f"kconfig {cell.kconfig} does not ask for {KUNIT}"
+        return f"kconfig {cell.kconfig} does not ask for CONFIG_{KUNIT}"
     return ""

@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.campaign.cells import Catalogue, Suits, expand, parse_shard, shard
+from lab.campaign.matrix import plan_of
+from lab.campaign.plan import Ask
+from lab.campaign.session import Lab
 from lab.campaign.settings import Default, MatrixTable, Settings, read_settings
 from lab.errors import UsageError
+from lab.events import silent
 from lab.model.change import Patch, Series
 from lab.model.machine import GuestSpec
 from lab.model.matrix import Cell, Plan
@@ -32,7 +36,7 @@ SHORT = series("short", 1, options=("CONFIG_SHORT=y",), kunit=("CONFIG_SHORT_KUN
 LONG = series("long", 6, ("foundation",), payloads=("pair",))
 THERE = Catalogue(
     stacks={"foundation": (FOUNDATION,), "short": (SHORT,), "long": (FOUNDATION, LONG)},
-    kconfigs={"default": frozenset(("CONFIG_SMP",)), "kunit": frozenset(("CONFIG_KUNIT",)), "debug": frozenset()},
+    kconfigs={"default": frozenset(("SMP",)), "kunit": frozenset(("KUNIT",)), "debug": frozenset()},
     guests={name: GuestSpec(name, hosts=2 if name == "two" else 1) for name in ("one", "many", "two", "debian", "plain")},
     payloads={"any": Suits(), "wide": Suits(("many",)), "pair": Suits((), pair=True)},
     default=Default("short", "default", "one", ("any",)),
@@ -159,8 +163,12 @@ def test_a_typo_in_the_file_names_the_key(text: str, complaint: str) -> None:
     assert "edit lab.toml" in str(caught.value)
 
 
-def test_the_committed_matrices_are_tables() -> None:
-    assert read_settings(ROOT / "lab.toml").matrix["default"].series == ("null", "null-layout", "reserve")
+@pytest.mark.parametrize("name", read_settings(ROOT / "lab.toml").matrix)
+def test_every_committed_matrix_has_cells_and_leaves_nothing_out(name: str) -> None:
+    made = plan_of(Lab(ROOT, silent, []), Ask(), name)
+
+    assert made.cells
+    assert made.left_out == ()
 
 
 def test_kernels_that_differ_have_different_ids() -> None:
