@@ -17,7 +17,7 @@ from lab.events import Event, as_line
 from lab.kernel.build import build
 from lab.kernel.kconfig import find_kconfig, requested
 from lab.kernel.selftests import Selftests, build_selftests, parse_wants
-from lab.kernel.series import find_series, stack
+from lab.kernel.series import find_series
 from lab.kernel.tree import apply
 from lab.model.change import Build, Kconfig, Series, Source
 from lab.model.matrix import Kernel
@@ -69,10 +69,7 @@ class Made:
 def material(root: Path, kernel: Kernel) -> tuple[tuple[Series, ...], Kconfig]:
     """The series of a kernel in order, and its kconfig. Raises UsageError."""
     kconfig = find_kconfig(root / "kconfigs", kernel.kconfig, kernel.sets)
-    if not kernel.stack:
-        return (), kconfig
-    last = find_series(root / "patches", kernel.stack[-1])
-    return stack(root / "patches", last), kconfig
+    return tuple(find_series(root / "patches", name) for name in kernel.stack), kconfig
 
 
 def inputs_of(root: Path, kernel: Kernel, pin: str) -> str:

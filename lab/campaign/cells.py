@@ -34,11 +34,23 @@ class Suits:
 
 
 @dataclass(frozen=True)
+class Stacked:
+    """What a name of a series stands for: what it requires, and itself, or several joined by `+`; in the order of application."""
+
+    below: tuple[Series, ...]
+    named: tuple[Series, ...]
+
+    @property
+    def last(self) -> Series:
+        """The one whose patches are counted, and whose payloads and kconfigs count."""
+        return self.named[-1]
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """What there is to choose from, by name."""
 
-    stacks: Mapping[str, tuple[Series, ...]]
-    """A series' requirements in order, then the series."""
+    stacks: Mapping[str, Stacked]
     kconfigs: Mapping[str, frozenset[str]]
     """The symbols that each sets, as Kconfig files spell them: without CONFIG_."""
     guests: Mapping[str, GuestSpec]
@@ -55,13 +67,14 @@ def expand(name: str, table: MatrixTable, there: Catalogue) -> Plan:
     cells: list[Cell] = []
     out: list[LeftOut] = []
     for kconfig, series in _chains(table, there):
-        for upto in _depths(table.upto, len(there.stacks[series][-1].patches)):
+        stacked = there.stacks[series]
+        patches = len(stacked.last.patches)
+        for upto in _depths(table.upto, patches):
             if isinstance(upto, LeftOut):
                 out.append(replace(upto, what=f"{series} {upto.what}"))
                 continue
-            for payload, guest in _places(table, there.stacks[series][-1], there):
-                base, patched = _kernels(there.stacks[series], series, upto, kconfig, payload)
-                patches = len(there.stacks[series][-1].patches)
+            for payload, guest in _places(table, stacked.last, there):
+                base, patched = _kernels(stacked, series, upto, kconfig, payload)
                 cell = Cell(series, upto, patches, kconfig, guest, payload, base, patched)
                 why = _unfit(cell, there)
                 if why:
@@ -129,7 +142,7 @@ def _check(name: str, table: MatrixTable, there: Catalogue) -> None:
 def _chains(table: MatrixTable, there: Catalogue) -> Iterator[tuple[str, str]]:
     """Kconfig and series: one build slot after the other, in each of them one series after the other."""
     names = table.series or (there.default.series,)
-    wanted = {name: table.kconfigs or there.stacks[name][-1].kconfigs or (there.default.kconfig,) for name in names}
+    wanted = {name: table.kconfigs or there.stacks[name].last.kconfigs or (there.default.kconfig,) for name in names}
     for kconfig in dict.fromkeys(itertools.chain.from_iterable(wanted.values())):
         for name in dict.fromkeys(names):
             if kconfig in wanted[name]:
@@ -157,13 +170,15 @@ def _places(table: MatrixTable, series: Series, there: Catalogue) -> Iterator[tu
             yield payload, guest
 
 
-def _kernels(stack: Sequence[Series], name: str, upto: int, kconfig: str, payload: str) -> tuple[Kernel, Kernel]:
-    """Baseline and patched; `name`: what the last series of the stack is asked for by, which may be a path."""
-    *below, series = stack
-    kunit = series.kunit if payload.partition(" ")[0] == "kunit" else ()
-    names = tuple(one.name for one in below)
-    base = Kernel(names, len(below[-1].patches) if below else 0, kconfig)
-    return base, Kernel((*names, name), upto, kconfig, (*series.options, *kunit))
+def _kernels(stacked: Stacked, name: str, upto: int, kconfig: str, payload: str) -> tuple[Kernel, Kernel]:
+    """Baseline and patched; `name`: what the series is asked for by, which may be a path."""
+    below = tuple(one.name for one in stacked.below)
+    names = tuple(one.name for one in stacked.named) if stacked.named[1:] else (name,)
+    sets = [option for one in stacked.named for option in one.options]
+    if payload.partition(" ")[0] == "kunit":
+        sets += stacked.last.kunit
+    base = Kernel(below, len(stacked.below[-1].patches) if below else 0, kconfig)
+    return base, Kernel((*below, *names), upto, kconfig, tuple(sets))
 
 
 def _unfit(cell: Cell, there: Catalogue) -> str:

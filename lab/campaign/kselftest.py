@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,16 @@ from lab.campaign.session import Lab
 from lab.campaign.settings import whole_number
 from lab.errors import UsageError
 from lab.events import Note
-from lab.kernel.selftests import ALL, RUNNER, Selftests, Want, build_selftests, make_lines, parse_wants
+from lab.kernel.selftests import (
+    ALL,
+    RUNNER,
+    Selftests,
+    Want,
+    arguments_variable,
+    build_selftests,
+    make_lines,
+    parse_wants,
+)
 from lab.kernel.slot import slot_name
 from lab.kernel.tree import apply
 from lab.model.change import Build, Tree
@@ -57,7 +66,9 @@ def sides_of(
     limit: int = 0,
 ) -> list[Sided]:
     """What runs on each side; new tests on the baseline's kernel too. Raises UsageError for tests that neither tree has."""
-    check_known(wants, built)
+    check_known(wants, built, lab.settings.selftests)
+    for test, words in given_words(lab, [test for one in built for test in one.tests]).items():
+        lab.emit(Note(f"kselftest: {test} runs with {quote(words)}, from [selftests] of lab.toml"))
     sides = [
         Sided(side, kernel, replace(tests_payload(lab, ask, tests, side, limit), name=name), tests.tests)
         for (side, kernel), tests in zip(kernels, built, strict=True)
@@ -109,9 +120,12 @@ def wanted(lab: Lab, ask: Ask, target: str) -> tuple[Want, ...]:
     raise UsageError("kselftest wants TARGET or TARGET:TEST", hint="./inv kselftest net:reuseport_bpf,futex")
 
 
-def check_known(wants: Sequence[Want], built: Sequence[Selftests]) -> None:
-    """Raise UsageError for a test or target that neither side's tree has."""
+def check_known(wants: Sequence[Want], built: Sequence[Selftests], given: Collection[str] = ()) -> None:
+    """Raise UsageError for a test or target that neither side's tree has; `given`: tests that lab.toml has words for."""
     known = {name for one in built for name in (*one.tests, *one.unbuilt)}
+    whole = {want.target for want in wants if not want.tests}
+    if lost := [name for name in given if name.partition(":")[0] in whole and name not in known]:
+        raise UsageError(f"there is no self-test {', '.join(lost)} in either tree", hint="edit [selftests] in lab.toml")
     for want in wants:
         names = [f"{want.target}:{test}" for test in want.tests]
         missing = [name for name in names if not {name, f"{want.target}:{ALL}"} & known]
@@ -150,9 +164,16 @@ def _factor(lab: Lab, ask: Ask, kconfig: str) -> int:
     return round(emulated * lab.settings.budget.factor(kconfig))
 
 
+def given_words(lab: Lab, tests: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """TARGET:TEST -> the words that lab.toml has for it, of the tests and targets that are named."""
+    return {test: words for test, words in lab.settings.selftests.items() if test in tests or test.partition(":")[0] in tests}
+
+
 def _runner_words(lab: Lab, ask: Ask, limit: int, tests: Sequence[str]) -> tuple[str, ...]:
     kconfig = ask.kconfig or lab.settings.default.kconfig
-    return ("sh", f"./{RUNNER.name}", "/dev/kmsg", str(_factor(lab, ask, kconfig)), str(limit), *tests)
+    given = [f"{arguments_variable(test)}={quote(words)}" for test, words in given_words(lab, tests).items()]
+    runner = ("sh", f"./{RUNNER.name}", "/dev/kmsg", str(_factor(lab, ask, kconfig)), str(limit), *tests)
+    return ("env", *given, *runner) if given else runner
 
 
 def tests_payload(lab: Lab, ask: Ask, tests: Selftests, side: Side, limit: int) -> PayloadSpec:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lab.cache import digest, digest_files
 from lab.campaign.bench import boots_of
 from lab.campaign.builder import inputs_of, material
-from lab.campaign.cells import Catalogue, Suits, expand, parse_shard, shard
+from lab.campaign.cells import Catalogue, Stacked, Suits, expand, parse_shard, shard
 from lab.campaign.engine import Engine, Found, Rules
 from lab.campaign.forecast import Forecast, Times, forecast
 from lab.campaign.maker import LabMaker
@@ -25,7 +25,7 @@ from lab.errors import HostError, LabError, UsageError
 from lab.events import Note, StageFinished, StageStarted, silent
 from lab.kernel.build import known_build
 from lab.kernel.kconfig import find_kconfig, list_kconfigs, requested
-from lab.kernel.series import find_series, list_series, stack
+from lab.kernel.series import combine, list_series
 from lab.kernel.tree import apply
 from lab.measure.payload import Declaration, list_payloads, read_declaration
 from lab.measure.payload import expand as metrics_of
@@ -140,6 +140,7 @@ def plan_of(lab: Lab, ask: Ask, name: str = "", part: str = "") -> Plan:
     payloads = {cell.payload for cell in plan.cells if not cell.suite}
     facts = {f"payload {one}": digest_files(*_sources(lab, one)) for one in sorted(payloads)}
     facts |= {f"guest {one}": repr(there.guests[one]) for one in sorted(guests)}
+    facts |= {f"selftest {one}": repr(words) for one, words in lab.settings.selftests.items() if table.suites}
     facts |= {"baseline_boots": str(table.baseline_boots), "cc": ask.cc, "accel": ask.accel, "source": pin}
     inputs = {kernel.id: inputs_of(lab.root, kernel, pin) for kernel in plan.kernels}
     whole = replace(plan, inputs=inputs, facts=facts)
@@ -168,8 +169,10 @@ def _catalogue(lab: Lab, table: MatrixTable) -> Catalogue:
     patches, kconfigs = lab.root / "patches", lab.root / "kconfigs"
     wanted = table.series or (lab.settings.default.series,)
     known = {*list_series(patches)}
-    stacks = {one: stack(patches, find_series(patches, one)) for one in wanted if one in known or Path(one).exists()}
-    stacks |= dict.fromkeys(known - set(stacks), ())
+    order = lab.settings.order.series
+    there = [one for one in wanted if known.issuperset(one.split("+")) or Path(one).exists()]
+    stacks = {one: Stacked(*combine(patches, one, order)) for one in there}
+    stacks |= dict.fromkeys(sorted(known - set(stacks)), Stacked((), ()))
     return Catalogue(
         stacks=stacks,
         kconfigs={one: frozenset(requested(find_kconfig(kconfigs, one)).wanted) for one in list_kconfigs(kconfigs)},

@@ -142,6 +142,8 @@ class Settings:
     default: Default
     guest: dict[str, GuestTable]
     matrix: dict[str, MatrixTable] = field(default_factory=dict)
+    selftests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The words that a self-test TARGET:TEST gets, as from the kernel's runner with KSELFTEST_<TEST>_ARGS."""
     order: Order = Order()
     budget: Budget = Budget()
     caches: CachesTable = CachesTable()

@@ -6,6 +6,7 @@
 #   KMSG     where to say which test is running: /dev/kmsg, so that the kernel's log names the test a complaint came in
 #   FACTOR   how many times longer than on hardware a test may take
 #   TIMEOUT  seconds instead of each collection's own; 0: its own
+# KSELFTEST_<TEST>_ARGS holds a test's arguments, as a shell would read them; TEST in capitals, other characters as `_`.
 # Its own lines begin with `## `, a test's with `# `; lab/formats/kselftest.py reads them.
 
 DEFAULT_TIMEOUT=45 # runner.sh's own
@@ -49,7 +50,15 @@ lacks() { # FILE: what the guest does not have
 	[ -z "$program" ] || command -v "$program" >/dev/null || echo "the guest has no $program"
 }
 
+arguments() { # NAME
+	printf 'KSELFTEST_%s_ARGS' "$1" | tr -c '[:alnum:]_' _ | tr '[:lower:]' '[:upper:]' | {
+		read -r variable
+		eval "printf %s \"\${$variable:-}\""
+	}
+}
+
 run() { # NAME SECONDS
+	given=$(arguments "$1")
 	if [ -x "$1" ]; then
 		set -- "$2" "./$1"
 	elif [ -x ./ksft_runner.sh ]; then
@@ -57,6 +66,7 @@ run() { # NAME SECONDS
 	else # shellcheck disable=SC2046 # an interpreter may have an argument
 		set -- "$2" $(head -n 1 "$1" | cut -c 3-) "./$1"
 	fi
+	eval "set -- \"\$@\" $given"
 	seconds=$1
 	shift
 	command -v stdbuf >/dev/null && set -- stdbuf --output=L "$@"

@@ -271,6 +271,12 @@ def _is_program(path: Path) -> bool:
         return stream_.read(4) == ELF
 
 
+def arguments_variable(test: str) -> str:
+    """Where the words for TARGET:TEST are looked for (the tree's tools/testing/selftests/kselftest/runner.sh)."""
+    name = re.sub(r"[^0-9A-Za-z_]", "_", test.rpartition(":")[2])
+    return f"KSELFTEST_{name.upper()}_ARGS"
+
+
 def parse_wants(text: str) -> tuple[Want, ...]:
     """`net:tls,net:tun futex` as wants: one for each target, in order; a target without a test means all of it."""
     found: dict[str, list[str]] = {}

@@ -16,12 +16,13 @@ from lab.campaign.job import judge
 from lab.campaign.rundir import RunDir
 from lab.campaign.schedule import Pool
 from lab.events import silent
-from lab.kernel.selftests import RUNNER
+from lab.kernel.selftests import RUNNER, arguments_variable
 from lab.measure.regress import rows
 from lab.model.outcome import Status
 from lab.model.run import Job, JobResult, PayloadSpec, Role
 from lab.model.suite import CaseVerdict
 from lab.model.wire import read_json
+from lab.proc import quote
 
 PASS, FAIL, SKIP = Status.PASS, Status.FAIL, Status.SKIP
 TESTS = {
@@ -30,6 +31,7 @@ TESTS = {
     "skips": "echo 'SKIP: no such tool'; exit 4",
     "endless": "sleep 60",
     "killed": "kill -SEGV $$",
+    "takes-words.sh": 'echo 1..1; test "$#-$2" = "2-a b" && echo ok 1 two words',
 }
 EXPECTED = {
     "t:good": PASS,
@@ -41,6 +43,7 @@ EXPECTED = {
     "t:skips": SKIP,
     "t:endless": FAIL,
     "t:killed": FAIL,
+    "t:takes-words.sh": FAIL,
 }
 
 
@@ -89,6 +92,20 @@ def test_every_kind_of_end_is_a_result_and_the_boot_is_good(tmp_path: Path) -> N
     assert details["t:endless"] == "TIMEOUT 1 seconds"
     assert details["t:skips"] == "no such tool"
     assert details["t:killed"].startswith("exit=139")
+
+
+def test_a_test_gets_the_words_that_are_meant_for_it(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    job = suite(run, "t:takes-words.sh", "t:good")
+    assert job.payload
+    given = f"{arguments_variable('t:takes-words.sh')}={quote(('-t', 'a b'))}"
+    job = replace(job, payload=replace(job.payload, command=("env", given, *job.payload.command)))
+    (result,) = Pool(run, Cache(run.path / "cache"), silent, lambda _: None, width=1).run_all([job])
+
+    assert {case.name: case.status for case in result.tests if ": " not in case.name} == {
+        "t:takes-words.sh": PASS,
+        "t:good": PASS,
+    }
 
 
 def test_the_same_logs_judged_again_say_the_same(tmp_path: Path) -> None:

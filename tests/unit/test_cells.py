@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.campaign.cells import Catalogue, Suits, expand, parse_shard, shard
+from lab.campaign.cells import Catalogue, Stacked, Suits, expand, parse_shard, shard
 from lab.campaign.matrix import plan_of
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab
@@ -35,7 +35,12 @@ FOUNDATION = series("foundation", 2)
 SHORT = series("short", 1, options=("CONFIG_SHORT=y",), kunit=("CONFIG_SHORT_KUNIT=y",))
 LONG = series("long", 6, ("foundation",), payloads=("pair",))
 THERE = Catalogue(
-    stacks={"foundation": (FOUNDATION,), "short": (SHORT,), "long": (FOUNDATION, LONG)},
+    stacks={
+        "foundation": Stacked((), (FOUNDATION,)),
+        "short": Stacked((), (SHORT,)),
+        "long": Stacked((FOUNDATION,), (LONG,)),
+        "short+long": Stacked((FOUNDATION,), (SHORT, LONG)),
+    },
     kconfigs={"default": frozenset(("SMP",)), "kunit": frozenset(("KUNIT",)), "debug": frozenset()},
     guests={name: GuestSpec(name, hosts=2 if name == "two" else 1) for name in ("one", "many", "two", "debian", "plain")},
     payloads={"any": Suits(), "wide": Suits(("many",)), "pair": Suits((), pair=True)},
@@ -80,6 +85,15 @@ def test_all_is_every_prefix_on_one_baseline() -> None:
     assert [cell.upto for cell in made.cells] == [1, 2, 3, 4, 5, 6]
     assert {cell.base.id for cell in made.cells} == {"foundation.k02.default"}
     assert [cell.patched.upto for cell in made.cells] == [1, 2, 3, 4, 5, 6]
+
+
+def test_series_that_are_combined_are_one_on_what_any_of_them_requires() -> None:
+    made = plan(series=("short+long",), upto="all", payloads=("any",))
+
+    assert {cell.base.id for cell in made.cells} == {"foundation.k02.default"}
+    assert {cell.patched.stack for cell in made.cells} == {("foundation", "short", "long")}
+    assert {cell.patched.sets for cell in made.cells} == {("CONFIG_SHORT=y",)}
+    assert [cell.upto for cell in made.cells] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_prefix_that_a_series_does_not_have_is_named() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lab.campaign import kselftest
 from lab.campaign.kselftest import OWN, borrowed, check_known, lacking, wanted
 from lab.campaign.plan import Ask, Side
 from lab.campaign.rounds import Sided
@@ -14,6 +16,7 @@ from lab.errors import UsageError
 from lab.events import silent
 from lab.kernel.selftests import Selftests, Want, parse_wants
 from lab.model.change import Build, Kconfig
+from lab.model.machine import Accel
 from lab.model.run import PayloadSpec, Role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +71,29 @@ def test_what_cannot_be_asked_for(lab: Lab, ask: Ask, target: str, said: str) ->
 def test_what_neither_tree_has_is_no_test(words: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         check_known(parse_wants(words), [built("net:tls"), built("net:tls")])
+
+
+def test_words_for_a_test_that_its_target_does_not_have_are_a_typo() -> None:
+    sides = [built("net:tls"), built("net:tls")]
+
+    check_known(parse_wants("net"), sides, ["net:tls", "mm:elsewhere"])
+    with pytest.raises(UsageError, match="no self-test net:tsl in either tree") as caught:
+        check_known(parse_wants("net"), sides, ["net:tsl"])
+    assert "[selftests] in lab.toml" in f"{caught.value}"
+
+
+def test_a_test_gets_the_words_of_lab_toml_as_the_kernels_runner_would_give_them(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"mm:run-it.sh": ("-t", "a b"), "net:tls": ("-x",)}
+    monkeypatch.setattr(lab, "settings", replace(lab.settings, selftests=given))
+    monkeypatch.setattr(lab, "accel", lambda ask: Accel("tcg", proven=True, evidence="", qemu_version=""))
+    side = Side("patched", (), None, Kconfig("default", ()))
+
+    command = kselftest.tests_payload(lab, Ask(), built("mm:run-it.sh", "mm:other"), side, 0).command
+    assert command[:2] == ("env", "KSELFTEST_RUN_IT_SH_ARGS=-t 'a b'")
+    assert command[2:] == ("sh", "./kselftest.sh", "/dev/kmsg", "4", "0", "mm:run-it.sh", "mm:other")
+    assert kselftest.tests_payload(lab, Ask(), built("mm:other"), side, 0).command[0] == "sh"
 
 
 @pytest.mark.parametrize(
