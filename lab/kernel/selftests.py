@@ -29,6 +29,7 @@ from lab.proc import CommandError, contained, need, quote, run, stream
 NEEDS = {"make": "make", "gcc": "gcc", "rsync": "rsync", "strip": "binutils", "/usr/include/sys/capability.h": "libcap-dev"}
 """What many targets take; what a single one takes beside it (clang, libnuma-dev) is named when it does not build."""
 WHERE = Path("tools/testing/selftests")
+INCLUDES = Path("/usr/include")
 RUNNER = Path(__file__).with_name("kselftest.sh")
 HELPERS = ("ktap_helpers.sh", "ksft.py", "module.sh", "prefix.pl", "runner.sh")
 """Files of kselftest/ that the Makefile of all targets installs and tests source."""
@@ -136,7 +137,7 @@ def build_selftests(tree: Tree, wants: Sequence[Want], kernel: Build, *, cache: 
     emit(StageStarted("selftests", what))
     btf = kernel.key if any(_needs_btf(tree, want.target) for want in wants) else ""
     clang = run(["clang", "--version"], deadline=Deadline.after(30)).stdout if shutil.which("clang") else ""
-    key = digest(RECIPE, tree.id, what, btf, clang, RUNNER.read_bytes(), *toolchain(cc))
+    key = digest(RECIPE, tree.id, what, btf, clang, repr(_libraries()), RUNNER.read_bytes(), *toolchain(cc))
     if (found := cache.find("selftests", key)) and _load(found).unbuilt:
         cache.remove(Entry("selftests", key, found, 0, 0.0))
     reused = cache.find("selftests", key) is not None
@@ -171,6 +172,11 @@ def make_lines(tree: Tree, wants: Sequence[Want], *, cache: Cache, vmlinux: Path
 
 def _load(directory: Path) -> Selftests:
     return read_json(directory / "selftests.json", Selftests)
+
+
+def _libraries() -> list[str]:
+    """What Makefiles build a test, or leave it out, by: whether libcap-dev, libnuma-dev and others are installed."""
+    return sorted(path.name for path in INCLUDES.iterdir())
 
 
 def _needs_btf(tree: Tree, target: str) -> bool:

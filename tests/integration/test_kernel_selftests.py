@@ -15,6 +15,7 @@ from kerneltree import FILES, SELFTESTS_MK, TESTS, commit, developer_tree, fake_
 from lab.cache import Cache
 from lab.errors import HostError
 from lab.events import Event, StageFinished, silent
+from lab.kernel import selftests
 from lab.kernel.selftests import Selftests, build_selftests, make_lines, parse_wants
 from lab.kernel.series import read_series
 from lab.kernel.slot import hold
@@ -120,6 +121,19 @@ def test_what_does_not_build_is_data_and_the_rest_is_built(world: World) -> None
     assert made.tests == ("odd:good", "net:one")
     assert list(made.unbuilt) == ["odd:broken"]
     assert made.unbuilt["odd:broken"].startswith("broken.c:1:10: fatal error: sys/no-such-capability.h: No such file")
+
+
+def test_a_library_that_was_installed_since_is_a_reason_to_build_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    includes = tmp_path / "include"
+    includes.mkdir()
+    monkeypatch.setattr(selftests, "INCLUDES", includes)
+    world.build("net:one")
+
+    assert world.build("net:one").reused
+    (includes / "numa.h").touch()
+    assert not world.build("net:one").reused
 
 
 def test_a_target_that_make_cannot_read_says_why(world: World) -> None:
