@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <sys/mount.h>
 
+#include <holes.h>
 #include <tree.h>
 
 #include "agent-loop.h"
@@ -157,10 +158,12 @@ static void enter_workspace(void)
 		lab_bail("no workspace: %m");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	lab_hold(argc, argv);
 	lab_plan(PHASES);
 	lab_keep_pages();
+	lab_fill_holes();
 	lab_settle();
 	munlockall();
 	enter_workspace();

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include <holes.h>
 #include <tree.h>
 
 #include "branchpath.h"
@@ -244,10 +245,12 @@ static bool placed(int way)
 	return sizes_of(way) && one->leave();
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	lab_hold(argc, argv);
 	lab_plan(WAYS);
 	lab_keep_pages();
+	lab_fill_holes();
 	lab_settle();
 	enter_space();
 	lab_calibrate();

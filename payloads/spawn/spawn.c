@@ -5,6 +5,7 @@
  * each kind of namespace, and the whole of what a container runtime does.
  */
 #define _GNU_SOURCE
+#include <holes.h>
 #include <machine.h>
 
 #include "spawn.h"
@@ -121,11 +122,13 @@ static void run(const struct way *way)
 	lab_result(good, way->name);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	lab_hold(argc, argv);
 	lab_plan(n_births + n_boxes);
 	lab_keep_pages();
 	enter_world();
+	lab_fill_holes();
 	lab_settle();
 	munlockall();			/* locked pages are copied and freed in another way */
 	lab_calibrate();
