@@ -236,7 +236,7 @@ def patchcheck(session: Session, ask: Ask, full: bool = False) -> int:
     return worst_code(cases)
 
 
-@verb(*SUITE, host=True)
+@verb(*SUITE, "words", host=True)
 def kselftest(session: Session, ask: Ask, target: str, timeout: str = "") -> None:
     """The tree's self-tests on base and patched: TARGET or TARGET:TEST, several by commas; `own`: those the series declares."""
     from lab.campaign.kselftest import kselftest_lines, kselftest_verb

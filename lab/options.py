@@ -28,6 +28,7 @@ OPTIONS = {
     "inlines": "with --explain: tell inlined functions apart, by the debug information",
     "row": "rows by name: with --explain, separated by commas, also those that are EQUAL; the one that `bisect` goes by",
     "symptom": "a part of what is looked for: a finding's fingerprint, a case's name, a compiler's error",
+    "words": "with a single self-test TARGET:TEST: the words that it gets, instead of those of lab.toml",
     "dry_run": "print the exact git, make, QEMU and payload lines; run nothing",
 }
 BOOLEAN = ("dirty", "any", "strict", "explain", "caches", "inlines", "dry_run")

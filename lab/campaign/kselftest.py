@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -67,8 +68,10 @@ def sides_of(
 ) -> list[Sided]:
     """What runs on each side; new tests on the baseline's kernel too. Raises UsageError for tests that neither tree has."""
     check_known(wants, built, lab.settings.selftests)
-    for test, words in given_words(lab, [test for one in built for test in one.tests]).items():
-        lab.emit(Note(f"kselftest: {test} runs with {quote(words)}, from [selftests] of lab.toml"))
+    for test, words in given_words(lab, ask, [test for one in built for test in one.tests]).items():
+        lab.emit(
+            Note(f"kselftest: {test} runs with {quote(words)}, from {'--words' if ask.words else '[selftests] of lab.toml'}")
+        )
     sides = [
         Sided(side, kernel, replace(tests_payload(lab, ask, tests, side, limit), name=name), tests.tests)
         for (side, kernel), tests in zip(kernels, built, strict=True)
@@ -115,7 +118,10 @@ def wanted(lab: Lab, ask: Ask, target: str) -> tuple[Want, ...]:
         words = " ".join(series.selftests)
         if not words:
             raise UsageError(f"{series.name} declares no self-tests", hint=f"selftests = [...] in {series.directory}/series.toml")
-    if wants := parse_wants(words):
+    wants = parse_wants(words)
+    if ask.words and [len(want.tests) for want in wants] != [1]:
+        raise UsageError(f"--words is for a single test, and {target} may be several", hint="TARGET:TEST")
+    if wants:
         return wants
     raise UsageError("kselftest wants TARGET or TARGET:TEST", hint="./inv kselftest net:reuseport_bpf,futex")
 
@@ -164,14 +170,19 @@ def _factor(lab: Lab, ask: Ask, kconfig: str) -> int:
     return round(emulated * lab.settings.budget.factor(kconfig))
 
 
-def given_words(lab: Lab, tests: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """TARGET:TEST -> the words that lab.toml has for it, of the tests and targets that are named."""
+def given_words(lab: Lab, ask: Ask, tests: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """TARGET:TEST -> the words that --words or lab.toml has for it, of the tests and targets that are named."""
+    if ask.words:
+        try:
+            return dict.fromkeys(tests, tuple(shlex.split(ask.words)))
+        except ValueError as error:
+            raise UsageError(f"--words {ask.words!r}: {error}") from error
     return {test: words for test, words in lab.settings.selftests.items() if test in tests or test.partition(":")[0] in tests}
 
 
 def _runner_words(lab: Lab, ask: Ask, limit: int, tests: Sequence[str]) -> tuple[str, ...]:
     kconfig = ask.kconfig or lab.settings.default.kconfig
-    given = [f"{arguments_variable(test)}={quote(words)}" for test, words in given_words(lab, tests).items()]
+    given = [f"{arguments_variable(test)}={quote(words)}" for test, words in given_words(lab, ask, tests).items()]
     runner = ("sh", f"./{RUNNER.name}", "/dev/kmsg", str(_factor(lab, ask, kconfig)), str(limit), *tests)
     return ("env", *given, *runner) if given else runner
 

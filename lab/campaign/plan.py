@@ -42,6 +42,7 @@ class Ask:
     caches: bool = False
     inlines: bool = False
     symptom: str = ""
+    words: str = ""
     dry_run: bool = False
 
 

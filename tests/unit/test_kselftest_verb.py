@@ -57,6 +57,8 @@ def test_own_is_what_the_series_declares(lab: Lab) -> None:
         (Ask(series="null"), OWN, "null declares no self-tests"),
         (Ask(kernel="bzImage"), "futex", "--kernel has none"),
         (Ask(series="null"), ",", "TARGET or TARGET:TEST"),
+        (Ask(series="null", words="-t x"), "mm", "--words is for a single test, and mm may be several"),
+        (Ask(series="null", words="-t x"), "net:tls,net:tun", "--words is for a single test"),
     ],
 )
 def test_what_cannot_be_asked_for(lab: Lab, ask: Ask, target: str, said: str) -> None:
@@ -94,6 +96,10 @@ def test_a_test_gets_the_words_of_lab_toml_as_the_kernels_runner_would_give_them
     assert command[:2] == ("env", "KSELFTEST_RUN_IT_SH_ARGS=-t 'a b'")
     assert command[2:] == ("sh", "./kselftest.sh", "/dev/kmsg", "4", "0", "mm:run-it.sh", "mm:other")
     assert kselftest.tests_payload(lab, Ask(), built("mm:other"), side, 0).command[0] == "sh"
+    asked = kselftest.tests_payload(lab, Ask(words="100 'a b'"), built("mm:run-it.sh"), side, 0)
+    assert asked.command[1] == "KSELFTEST_RUN_IT_SH_ARGS=100 'a b'"
+    with pytest.raises(UsageError, match=r"--words .*No closing quotation"):
+        kselftest.tests_payload(lab, Ask(words="'"), built("mm:run-it.sh"), side, 0)
 
 
 @pytest.mark.parametrize(
