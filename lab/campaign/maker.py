@@ -14,7 +14,7 @@ from lab.campaign.session import Lab
 from lab.campaign.suitework import suite_work
 from lab.errors import LabError
 from lab.model.change import Build, Source
-from lab.model.matrix import Cell, Kernel, Plan, file_name
+from lab.model.matrix import Cell, Kernel, Plan, file_name, shortened
 from lab.model.run import JobResult
 
 COLD_OBJECTS = 1500
@@ -65,7 +65,7 @@ class LabMaker:
             cc=self.ask.cc or "gcc",
             wants=wants,
         )
-        return Step(file_name(".".join(filter(None, (kernel.id, wants)))), request)
+        return Step(file_name(".".join(filter(None, (kernel.id, shortened(wants))))), request)
 
     def work(self, cell: Cell, base: Made, patched: Made) -> Work:
         """The cell's boots. Raises LabError."""

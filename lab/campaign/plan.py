@@ -9,7 +9,7 @@ from lab.campaign.settings import Budget
 from lab.errors import UsageError
 from lab.model.change import Build, Kconfig, Series
 from lab.model.machine import Accel, GuestSpec, Image
-from lab.model.matrix import Kernel, file_name
+from lab.model.matrix import Kernel, file_name, shortened
 from lab.model.run import Job, KernelFiles, PayloadSpec, Role
 
 
@@ -144,6 +144,6 @@ class Bench:
 def named(job: Job, kernel: Kernel, only: str = "") -> Job:
     """The job under a name that says all that it depends on: cells that have the same one share the boot."""
     payload = job.payload.name if job.payload else "boot"
-    words = [payload, kernel.id, job.guest.name, *([f"for-{only}"] if only else []), job.role, f"r{job.boot:02d}"]
+    words = [shortened(payload), kernel.id, job.guest.name, *([f"for-{only}"] if only else []), job.role, f"r{job.boot:02d}"]
     name = file_name(".".join(words))
     return replace(job, id=name, directory=job.directory.with_name(name))

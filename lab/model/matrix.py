@@ -49,7 +49,7 @@ class Cell:
     @property
     def id(self) -> str:
         """Readable, and a file name: syscall.null.k01.default.single."""
-        return file_name(f"{self.payload}.{self.series}.k{self.upto:02d}.{self.kconfig}.{self.guest}")
+        return file_name(f"{shortened(self.payload)}.{self.series}.k{self.upto:02d}.{self.kconfig}.{self.guest}")
 
     @property
     def suite(self) -> tuple[str, str] | None:
@@ -59,6 +59,8 @@ class Cell:
 
 
 SUITES = ("kselftest", "kunit")
+LONG = 80
+"""Characters of a part of a file name."""
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,8 @@ class CellResult:
 def file_name(text: str) -> str:
     """The text with everything that does not belong into a file name as a dash."""
     return re.sub(r"[^\w.+-]", "-", text)
+
+
+def shortened(text: str) -> str:
+    """The text, or its begin and a digest: one part of a file name, of which there are others."""
+    return text if len(text) <= LONG else f"{text[: LONG - 9]}-{zlib.crc32(text.encode()):08x}"

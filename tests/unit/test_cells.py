@@ -136,6 +136,14 @@ def test_suites_stand_beside_payloads_on_guests_of_their_own() -> None:
     assert all(re.fullmatch(r"[\w.+-]+", cell.id) for cell in made.cells)
 
 
+def test_a_suite_of_many_tests_still_gives_file_names() -> None:
+    many = [f"kselftest {','.join(f'net:test_{n:03}' for n in range(count))}" for count in (50, 51)]
+    made = plan(suites=tuple(many))
+
+    assert len({cell.id for cell in made.cells}) == 2
+    assert all(len(f"{cell.id}.baseline.r01") < 200 for cell in made.cells)
+
+
 def test_suites_alone_bring_no_payloads() -> None:
     assert [cell.payload for cell in plan(kconfigs=("kunit",), suites=("kunit",)).cells] == ["kunit"]
 
