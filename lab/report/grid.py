@@ -13,6 +13,8 @@ Column = tuple[str, str, str]
 """Kconfig, guest, payload."""
 GAP = "  "
 MOST_LEFT_OUT = 12
+LONG = 32
+"""Characters of a column's head."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,20 @@ def _column(cell: CellResult) -> Column:
     return cell.kconfig, cell.guest, cell.payload
 
 
+def _head(column: Column) -> Column:
+    """The column's words; of a suite of many tests the first and how many more."""
+    kconfig, guest, payload = column
+    first, *more = payload.split(",")
+    return kconfig, guest, payload if len(payload) <= LONG else f"{first} and {len(more)} more"
+
+
 def _drawn(whole: Grid, columns: Sequence[Column], texts: dict[tuple[str, Column], str]) -> list[str]:
     first = max(len(row) for row in whole.rows)
     widths = [_width(whole, column, texts) for column in columns]
     lines = [
-        GAP.join(["".ljust(first), *(column[level].ljust(size) for column, size in zip(columns, widths, strict=True))]).rstrip()
+        GAP.join(
+            ["".ljust(first), *(_head(column)[level].ljust(size) for column, size in zip(columns, widths, strict=True))]
+        ).rstrip()
         for level in range(3)
     ]
     for row in whole.rows:
@@ -105,7 +116,7 @@ def _drawn(whole: Grid, columns: Sequence[Column], texts: dict[tuple[str, Column
 
 
 def _width(whole: Grid, column: Column, texts: dict[tuple[str, Column], str]) -> int:
-    return max(*map(len, column), *(len(texts.get((row, column), "")) for row in whole.rows))
+    return max(*map(len, _head(column)), *(len(texts.get((row, column), "")) for row in whole.rows))
 
 
 def _chunks(whole: Grid, texts: dict[tuple[str, Column], str], width: int) -> Iterator[list[Column]]:

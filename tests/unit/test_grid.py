@@ -68,6 +68,12 @@ def test_a_page_that_is_narrower_still_has_one_grid_below_the_other() -> None:
     assert sum("pingpong" in line for line in lines) == 2
 
 
+def test_a_suite_of_many_tests_has_a_short_head() -> None:
+    many = [cell(payload="kselftest net:tls,net:tun,net:tap,net:reuseport_bpf"), cell(payload="kselftest futex")]
+
+    assert grid_lines(many, 80)[2] == "      kselftest net:tls and 3 more  kselftest futex"
+
+
 def test_no_cells_are_no_grid() -> None:
     assert grid_lines((), 80) == []
 
