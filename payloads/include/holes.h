@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -24,7 +23,7 @@
 
 #define LAB_HOLD "lab-hold"
 #define LAB_HELD 100
-#define LAB_VALUES 200
+#define LAB_VALUES 60
 
 /* A process with some of everything, until who made it ends. */
 __attribute__((noreturn))
@@ -34,7 +33,7 @@ static inline void lab_stay(void)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (unshare(CLONE_NEWUSER) || unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWPID) ||
-	    mount("hole", "/tmp", "tmpfs", 0, NULL) || pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || epoll_create1(0) < 0 || memfd_create("hole", 0) < 0)
+	    pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || epoll_create1(0) < 0 || memfd_create("hole", 0) < 0)
 		_exit(1);
 	for (;;)
 		pause();
@@ -62,7 +61,7 @@ static inline void lab_hold(int argc, char **argv)
  */
 static inline void lab_fill_percpu(void)
 {
-	for (unsigned int size = 256; size >= 8; size /= 2) {
+	for (unsigned int size = 32; size >= 8; size /= 2) {
 		union bpf_attr map = { .map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = size, .max_entries = LAB_VALUES };
 
 		if (syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof(map)) < 0)
