@@ -35,7 +35,8 @@ static inline void lab_stay(void)
 	int ends[2];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (unshare(CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWPID) || pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || epoll_create1(0) < 0 || memfd_create("hole", 0) < 0)
+	if (unshare(CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWPID) || pipe(ends) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, ends) || epoll_create1(0) < 0 || memfd_create("hole", 0) < 0)
 		_exit(1);
 	for (;;)
 		pause();
