@@ -176,7 +176,7 @@ def _load(directory: Path) -> Selftests:
 
 def _libraries() -> list[str]:
     """What Makefiles build a test, or leave it out, by: whether libcap-dev, libnuma-dev and others are installed."""
-    return sorted(path.name for path in INCLUDES.iterdir())
+    return sorted(path.name for path in INCLUDES.glob("*"))
 
 
 def _needs_btf(tree: Tree, target: str) -> bool:
