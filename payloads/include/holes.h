@@ -45,14 +45,22 @@ static inline void lab_stay(void)
 /* In main(), first: in the process that keeps the others this does not return. */
 static inline void lab_hold(int argc, char **argv)
 {
+	unsigned char stay = 0;
+
 	if (argc < 2 || strcmp(argv[1], LAB_HOLD))
 		return;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int i = 0; i < LAB_HELD; i++)
-		if (!fork())
+	for (int i = 0; i < LAB_HELD; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
 			lab_stay();
+		stay += pid > 0;
+	}
 	usleep(100000);			/* they run, and RCU frees what they left */
-	if (write(1, "", 1) != 1)
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		stay--;
+	if (write(1, &stay, 1) != 1)
 		_exit(1);
 	for (;;)
 		pause();
@@ -76,21 +84,21 @@ static inline void lab_fill_percpu(void)
 __attribute__((unused))
 static void lab_fill_holes(void)
 {
+	unsigned char stay = 0;
 	int told[2];
-	char byte;
 
 	usleep(200000);			/* what ended before this is freed first */
 	lab_fill_percpu();
 	if (pipe2(told, O_CLOEXEC))
-		return;
+		lab_bail("no pipe: %m");
 	if (!fork()) {
 		dup2(told[1], 1);
 		execl("/proc/self/exe", "self", LAB_HOLD, NULL);
 		_exit(127);
 	}
 	close(told[1]);
-	if (read(told[0], &byte, 1) != 1)
-		lab_note("holes of slabs are not filled: %m");
+	if (read(told[0], &stay, 1) != 1 || stay != LAB_HELD)
+		lab_note("holes of slabs are not filled: %d of %d processes stay", stay, LAB_HELD);
 	close(told[0]);
 }
 
