@@ -15,7 +15,10 @@ struct frames {
 	uint64_t suspect;		/* the user instruction that faulted, unless the one behind it did, or 0 */
 };
 
-struct user_block { uint64_t first, last; size_t n; };	/* a run of user instructions: addresses, number */
+struct user_block {			/* a run of user instructions */
+	uint64_t first, before, last;	/* addresses; of the last but one only if QEMU may have dropped the last */
+	size_t n;
+};
 
 #define MAX_CPUS 64
 static struct cpu {
@@ -141,21 +144,6 @@ static void on_irq(unsigned int vcpu, void *data)
 	(void)data;
 	irqs++;
 	push(vcpu, HARD);
-}
-
-/*
- * An instruction that faults has been counted and will be again. One whose own page is missing has not: it is the one behind a
- * complete block, and then what runs after the fault is another one than the last of that.
- */
-static void on_exception(unsigned int vcpu, void *fault)
-{
-	struct cpu *cpu = &cpus[vcpu];
-
-	if (fault && cpu->block && now(vcpu) - cpu->entered == cpu->block->n)
-		cpu->frames.suspect = cpu->block->last;
-	else
-		faults += !!fault;
-	push(vcpu, EXCEPTION);
 }
 
 static void on_to_user(unsigned int vcpu, void *data)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cost_stack.h"
+#include "cost_fault.h"
 
 enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, BIRTH, EXEC, THUNK, PLACES };
 static const char *const place_names[PLACES] = {

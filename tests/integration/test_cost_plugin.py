@@ -9,6 +9,7 @@ from bareguest import QUIT, boot, built
 
 from lab.cache import Cache
 from lab.cbuild import shared_object
+from lab.kernel.symbols import functions_of
 from lab.measure.cost import PLUGIN, Lap, Sections, parse_cost, plugin_api, qemu_version
 
 COUNTED = "symbols={0}/symbols,out={0}/out"
@@ -53,6 +54,32 @@ def test_qemu_does_not_start_with_a_plugin_that_lacks_its_files(tmp_path: Path, 
 @pytest.mark.parametrize("api", sorted({plugin_api((major, minor)) for major in range(7, 12) for minor in range(3)}))
 def test_the_plugin_compiles_for_every_interface_there_is(tmp_path: Path, api: int) -> None:
     assert shared_object(Cache(tmp_path), PLUGIN, [f"-DLAB_API={api}"]).is_file()
+
+
+# --- page faults ----------------------------------------------------------------------------------------------------------
+
+UPPER = 0xFFFFFF80_00000000
+
+
+@pytest.fixture(scope="module")
+def faulting(tmp_path_factory: pytest.TempPathFactory) -> Sections:
+    """Laps with one page fault each, of an instruction or on the way to the next; its handler lies where a kernel would."""
+    place = built(tmp_path_factory.mktemp("guest"), "faults")
+    lies = {one.name: one for one in functions_of(place / "guest")}
+    handler, to_user = lies["handler"], lies["to_user"]
+    places = {"fault": handler, "touser": to_user, "entry": to_user}
+    lines = [f"{name} {UPPER + one.first:x} {UPPER + one.end:x}" for name, one in places.items()]
+    (place / "symbols").write_text("\n".join(lines) + "\n")
+
+    assert boot(place, COUNTED) == QUIT
+    return parse_cost((place / "out").read_text())
+
+
+def test_an_instruction_that_faults_counts_twice_and_one_whose_own_page_is_missing_once(faulting: Sections) -> None:
+    handler = 14
+    laps = [(lap.work - handler, lap.rep, lap.faults) for lap in faulting.sections[0].laps[1:]]
+
+    assert laps == [(4, 0, 1), (3, 0, 1), (3, 0, 0), (7, 0, 0), (6, 0, 1), (4, 41, 1), (4, 10, 1), (6, 9, 0), (1 - handler, 0, 0)]
 
 
 # --- another vCPU ---------------------------------------------------------------------------------------------------------
