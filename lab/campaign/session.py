@@ -21,6 +21,7 @@ from lab.errors import LabError, UsageError
 from lab.events import Emit, Event, Note, StageFinished, StageStarted
 from lab.guest.accel import prove
 from lab.guest.image import make_image
+from lab.guest.tsc import tsc_khz
 from lab.kernel.build import build
 from lab.kernel.foreign import foreign
 from lab.kernel.kconfig import find_kconfig
@@ -221,6 +222,7 @@ class Lab:
     def accel(self, ask: Ask, kernel: Build | None = None, image: Image | None = None) -> Accel:
         """The accelerator that really boots a kernel; said once, since everything else depends on it."""
         found = prove(self.cache, bzimage=kernel.bzimage if kernel else None, image=image, forced=ask.accel, emit=self.emit)
+        found = replace(found, tsc_khz=tsc_khz(self.cache)) if found.name == "tcg" else found
         if self._ledger is not None and self._ledger.accel != found:
             self.emit(Note(f"accelerator: {found.name} ({found.evidence}); QEMU {found.qemu_version}"))
             self._ledger.accel = found

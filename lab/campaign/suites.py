@@ -19,9 +19,14 @@ def run_in(shell: Stream, payload: PayloadSpec, place: JobDir, slow: float) -> i
 
 
 def judge_suite(job: Job, record: BootRecord, text: Logs) -> JobResult:
-    """The result of one boot: a failed test is a result to compare, a boot that tells nothing is bad."""
+    """The result of one boot: a failed test is a result to compare, a boot that tells nothing is bad.
+
+    That the baseline has none of the suites tells something: those of the patched kernel, without which it is bad, are new.
+    """
     assert job.payload is not None
     said = told(job.payload, record, text) if not record.skipped else Told((), (), ())
+    said = replace(said, absent=said.absent and job.role == "baseline")
+    said = replace(said, problems=()) if said.absent else said
     cases = (*record.checks, *(Case("tests", Status.FAIL, problem) for problem in said.problems))
     return replace(
         JobResult.of(job, _status(job, record, said, cases), record.seconds, message=_message(record, said, cases)),
@@ -41,7 +46,7 @@ def _status(job: Job, record: BootRecord, said: Told, cases: tuple[Case, ...]) -
     unfinished = record.end == "finished" and not (record.complete and record.payload_status is not None)
     unexplained = record.end == "kernel" and not any(finding.during and finding.kind != "build" for finding in said.findings)
     seen = worst([Status.PASS, *(case.status for case in cases)])
-    if said.loose or unfinished or unexplained or not said.tests or seen in (Status.FAIL, Status.ERROR):
+    if said.loose or unfinished or unexplained or not (said.tests or said.absent) or seen in (Status.FAIL, Status.ERROR):
         return Status.ERROR if job.role == "baseline" else Status.FAIL
     return Status.PASS
 

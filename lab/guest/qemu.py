@@ -117,8 +117,10 @@ def kernel_arguments(spec: GuestSpec, accel: Accel) -> Words:
     steady = ("norandmaps", "nokaslr", "randomize_kstack_offset=off")
     logged = ("console=ttyS0", "loglevel=7", "panic=-1")
     # all CPUs of an emulated guest read one clock, whatever a late watchdog or the number of sockets suggests
-    tsc = () if uses_kvm(spec, accel) else ("tsc=reliable",)
-    tsc = (*tsc, "tsc_early_khz=1000000") if spec.mode == "exact" else tsc
+    tsc: Words = () if uses_kvm(spec, accel) else ("tsc=reliable",)
+    # on a busy host Linux finds a TSC a hundred times too slow by the PIT, and believes it against the HPET
+    khz = 1_000_000 if spec.mode == "exact" else accel.tsc_khz
+    tsc = (*tsc, f"tsc_early_khz={khz}") if tsc and khz else tsc
     # under -icount each PAUSE costs 0.2 us of host time, and calibrating the APIC timer is 25 million of them: 5 s a boot
     timer = ("nolapic_timer",) if spec.mode == "exact" and spec.cpus == 1 else ()
     # where time is the host's, a QEMU that waits for its turn delivers ticks late, and timer_irq_works() panics for want of them

@@ -20,6 +20,7 @@ DEADLY = ("panic", "stall", "timeout", "reset", "init")
 NOT_RUN = "(not run)"
 TAINTED_BY = {"warn": 1 << 9, "atomic": 1 << 9, "oops": 1 << 7, "bug": 1 << 7, "kasan": 1 << 5, "soft-lockup": 1 << 14}
 """The bit of the taint mask that a complaint of a kind sets (kernel/panic.c, mm/kasan/report.c, kernel/watchdog.c)."""
+ABSENT = "the kernel has no KUnit suite, or the filter leaves none"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Told:
     tests: tuple[Case, ...]
     findings: tuple[Finding, ...]
     problems: tuple[str, ...]
+    absent: bool = False
+    """Nothing but this is wrong: the kernel has none of the tests."""
 
     @property
     def loose(self) -> tuple[Finding, ...]:
@@ -142,11 +145,11 @@ def _kunit(record: BootRecord, logs: Logs) -> Told:
             "the kernel ran no KUnit suites: is CONFIG_KUNIT on?" if record.end == "finished" else "no KUnit suite ran"
         )
     elif log.planned == 0:
-        problems.append("the kernel has no KUnit suite, or the filter leaves none")
+        problems.append(ABSENT)
     elif missing := log.planned - len(log.suites):
         why = f"the guest died in {running}" if running else "the log does not hold them"
         cases.append(Case(NOT_RUN, Status.MISS, f"{missing} of {log.planned} suites: {why}"))
-    return Told(tuple(_failed_by(cases, findings)), tuple(findings), tuple(problems))
+    return Told(tuple(_failed_by(cases, findings)), tuple(findings), tuple(problems), absent=problems == [ABSENT])
 
 
 def _own_taint(findings: Sequence[Finding]) -> list[Finding]:

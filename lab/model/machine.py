@@ -122,6 +122,8 @@ class Accel:
     evidence: str
     """One line: how this is known."""
     qemu_version: str
+    tsc_khz: int = 0
+    """What the host's time-stamp counter runs at; 0: not measured, or no guest's business."""
 
 
 @dataclass(frozen=True)

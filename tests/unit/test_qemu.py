@@ -65,6 +65,14 @@ def test_every_emulated_guest_may_trust_its_clock_and_no_other_is_told_to() -> N
     assert "tsc=reliable" not in line(replace(SINGLE, mode="counts"), KVM)
 
 
+def test_a_guest_whose_time_is_the_hosts_is_told_how_fast_it_passes() -> None:
+    known = replace(TCG, tsc_khz=2_596_134)
+
+    assert "tsc=reliable tsc_early_khz=2596134" in line(replace(SINGLE, mode="counts"), known)
+    assert "tsc_early_khz=1000000" in line(SINGLE, known)
+    assert "tsc_early_khz" not in line(replace(SINGLE, mode="counts"), replace(KVM, tsc_khz=2_596_134))
+
+
 def test_a_busy_host_is_no_broken_timer_where_time_is_the_hosts() -> None:
     assert "no_timer_check" in line(replace(SINGLE, mode="counts", cpus=4))
     assert "no_timer_check" not in line(SINGLE)

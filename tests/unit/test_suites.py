@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lab_job import job_of
 
+from lab.campaign.suites import judge_suite
 from lab.measure.suites import Logs, Told, told
 from lab.model.outcome import Case, Finding, Status
-from lab.model.run import BootRecord, PayloadSpec
+from lab.model.run import BootRecord, PayloadSpec, Role
 
 PASS, FAIL, SKIP, MISS = Status.PASS, Status.FAIL, Status.SKIP, Status.MISS
 WARNING = "WARNING: CPU: 0 PID: 77 at net/core/dev.c:12 netif_rx+0x1/0x2"
@@ -236,6 +238,20 @@ def test_what_the_two_witnesses_do_not_tell_alike_is_a_problem(console: str, out
     problems = told(KUNIT, FINISHED, Logs(console, output)).problems
 
     assert any(problem in each for each in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("role", "console", "status"),
+    [
+        ("baseline", "[    0.5] KTAP version 1\n[    0.5] 1..0\n", PASS),
+        ("patched", "[    0.5] KTAP version 1\n[    0.5] 1..0\n", FAIL),
+        ("baseline", "", Status.ERROR),
+    ],
+)
+def test_suites_that_only_the_patched_kernel_has_are_no_fault_of_the_baseline(role: Role, console: str, status: Status) -> None:
+    job = replace(job_of(payload=KUNIT), role=role)
+
+    assert judge_suite(job, FINISHED, Logs(BOOT + console, "## done\n")).status is status
 
 
 @pytest.mark.parametrize("cut", range(0, len(stamped(LIST + TIME)), 11))
