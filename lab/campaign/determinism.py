@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,8 @@ from lab.events import Note
 from lab.measure.payload import list_payloads
 from lab.measure.steady import counted, furthest_apart, steadiness
 from lab.measure.verdict import compare
-from lab.model.judgement import Verdict
+from lab.model.judgement import Comparison, Verdict
+from lab.model.profile import Explanation
 from lab.model.run import Job, JobResult, PayloadSpec
 from lab.model.steady import Steadiness
 
@@ -79,22 +81,28 @@ def explained(lab: Lab, ask: Ask, jobs: Sequence[Job], rows: Sequence[Steadiness
     while len(results) < len(jobs) and not lab.ledger.failed and (left := _unexplained(wobbling, results)):
         lab.emit(Note(f"{jobs[0].id.partition('.')[0]}: boots with a profile, to see why {', '.join(left)} wobble"))
         results += boot_profiled(lab, ask, jobs[len(results) :][: max(2, width(lab.settings))], VERB)
-    return [_with_cause(lab, jobs, results, row) if row.metric in wobbling else row for row in rows]
+    causes = _causes(lab, jobs, results, wobbling)
+    return [replace(row, explained=len(results), cause=causes.get(row.metric)) if row.metric in wobbling else row for row in rows]
 
 
 def _unexplained(metrics: Sequence[str], results: Sequence[JobResult]) -> list[str]:
     return [metric for metric in metrics if furthest_apart(metric, results) is None]
 
 
-def _with_cause(lab: Lab, jobs: Sequence[Job], results: Sequence[JobResult], row: Steadiness) -> Steadiness:
-    row = replace(row, explained=len(results))
-    apart = furthest_apart(row.metric, results)
-    if apart is None:
-        return row
-    low, high = apart
-    pair = tuple(next(job for job in jobs if job.boot == one.boot) for one in apart)
-    spec = pair[0].payload
-    assert spec is not None
-    told = [one for one in compare(spec, [low], [high], low.id, high.id) if one.metric == row.metric]
-    (cause,) = explain_pair(lab, (pair[0], pair[1]), results, told, (row.metric,))
-    return replace(row, cause=cause)
+def _causes(lab: Lab, jobs: Sequence[Job], results: Sequence[JobResult], metrics: Sequence[str]) -> dict[str, Explanation]:
+    """What each row wobbles by; two boots are read once, however many rows differ most between them."""
+    rows: defaultdict[tuple[int, int], list[Comparison]] = defaultdict(list)
+    for metric in metrics:
+        if apart := furthest_apart(metric, results):
+            low, high = apart
+            spec = _job(jobs, low.boot).payload
+            assert spec is not None
+            rows[low.boot, high.boot] += [one for one in compare(spec, [low], [high], low.id, high.id) if one.metric == metric]
+    found: list[Explanation] = []
+    for (low_boot, high_boot), told in rows.items():
+        found += explain_pair(lab, (_job(jobs, low_boot), _job(jobs, high_boot)), results, told, metrics)
+    return {one.metric: one for one in found}
+
+
+def _job(jobs: Sequence[Job], boot: int) -> Job:
+    return next(job for job in jobs if job.boot == boot)
