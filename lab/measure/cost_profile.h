@@ -104,7 +104,7 @@ static void write_function(uint32_t function)
 
 /*
  * node <number> <parent> <function> <calls>, by context, by event; a parent comes before its children. Then the commonest kinds
- * of laps: laps <how many> <instructions of each>, and in <node> <instructions of all of them>.
+ * of laps and that of the median: laps <how many> <instructions of each>, and in <node> <instructions of all of them>.
  */
 static void write_profile(unsigned int section)
 {
@@ -132,7 +132,9 @@ static void write_profile(unsigned int section)
 		written++;
 	}
 	qsort(kinds, n_kinds, sizeof(*kinds), by_laps);
-	for (const struct kind *kind = kinds; kind < kinds + n_kinds && kind < kinds + SHOWN_KINDS; kind++) {
+	for (const struct kind *kind = kinds; kind < kinds + n_kinds; kind++) {
+		if (kind >= kinds + SHOWN_KINDS && !holds_median(kind))
+			continue;
 		fprintf(profile, "laps %" PRIu64 " %" PRIu64 "\n", kind->laps, kind->work);
 		for (size_t i = 1; i < n_nodes && i < kind->room; i++)
 			if (kind->count[i])

@@ -196,4 +196,17 @@ static int by_laps(const void *a, const void *b)
 	return one->laps < other->laps ? 1 : -(one->laps > other->laps);
 }
 
+/* Whether the median lap, the lower one of two, is of this kind. */
+static bool holds_median(const struct kind *kind)
+{
+	uint64_t below = 0, all = 0, middle;
+
+	for (size_t i = 0; i < n_kinds; i++) {
+		all += kinds[i].laps;
+		below += kinds[i].work < kind->work ? kinds[i].laps : 0;
+	}
+	middle = (all - 1) / 2;
+	return below <= middle && middle < below + kind->laps;
+}
+
 #endif

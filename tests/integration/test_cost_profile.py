@@ -53,6 +53,13 @@ def test_laps_of_one_length_add_up(profile: Profile) -> None:
     assert kinds == {1: 1, 17: 1, 9: 1, 7: 1}
 
 
+def test_the_median_lap_is_told_by_function_however_rare_its_kind_is(tmp_path: Path) -> None:
+    kinds = {kind.work: kind.laps for kind in profiled(built(tmp_path, "kinds")).sections[0].kinds}
+
+    assert len(kinds) <= 9
+    assert kinds[11] == 1
+
+
 def test_events_and_bytes_count_in_the_function_they_happen_in(tmp_path: Path) -> None:
     place = built(tmp_path, "events")
 
