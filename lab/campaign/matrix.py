@@ -29,7 +29,7 @@ from lab.kernel.series import combine, list_series
 from lab.kernel.tree import apply
 from lab.measure.payload import Declaration, list_payloads, read_declaration
 from lab.measure.payload import expand as metrics_of
-from lab.model.matrix import Kernel, Plan
+from lab.model.matrix import Cell, Kernel, Plan
 from lab.model.run import PayloadSpec, Results
 from lab.model.wire import read_json, to_json, write_json
 from lab.report.ci import github_text, gitlab_text
@@ -236,7 +236,7 @@ def _forecast(lab: Lab, ask: Ask, plan: Plan) -> Forecast:
         further={one: past(f"build.{one}") or FURTHER_S for one in kconfigs},
         boot={(cell.payload, cell.kconfig): _boot_s(lab, cell.payload, cell.kconfig) for cell in plan.cells},
     )
-    boots = {cell.payload: _boots(lab, cell.payload, int(plan.facts["baseline_boots"])) for cell in plan.cells}
+    boots = {cell.payload: _boots(lab, cell, int(plan.facts["baseline_boots"])) for cell in plan.cells}
     slots = {one for one in kconfigs for path in lab.cache.slots() if path.name.startswith(f"{one}-")}
     built = [kernel for kernel in plan.kernels if _is_built(lab, ask, kernel)]
     return forecast(plan, boots, times, built=built, slots=slots, width=width(lab.settings))
@@ -247,11 +247,11 @@ def _boot_s(lab: Lab, payload: str, kconfig: str) -> float:
     return past(f"job.{payload}.{kconfig}") or past("bench.job") * lab.settings.budget.factor(kconfig)
 
 
-def _boots(lab: Lab, payload: str, repeats: int) -> tuple[int, int]:
-    if " " in payload:
+def _boots(lab: Lab, cell: Cell, repeats: int) -> tuple[int, int]:
+    if cell.suite:
         return repeats, 1
-    declared = read_declaration(lab.root / "payloads", payload)
-    count = len(boots_of(PayloadSpec(payload, "", Path(), "", (), tuple(metrics_of(declared))), 0))
+    declared = read_declaration(lab.root / "payloads", cell.payload)
+    count = len(boots_of(PayloadSpec(cell.payload, "", Path(), "", (), tuple(metrics_of(declared))), 0))
     return count, count
 
 

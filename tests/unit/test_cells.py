@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.campaign.cells import Catalogue, Stacked, Suits, expand, parse_shard, shard
-from lab.campaign.matrix import plan_of
+from lab.campaign.matrix import Words, matrix_lines, plan_of
 from lab.campaign.plan import Ask
 from lab.campaign.session import Lab
 from lab.campaign.settings import Default, MatrixTable, Settings, read_settings
@@ -186,11 +186,16 @@ def test_a_typo_in_the_file_names_the_key(text: str, complaint: str) -> None:
 
 
 @pytest.mark.parametrize("name", read_settings(ROOT / "lab.toml").matrix)
-def test_every_committed_matrix_has_cells_and_leaves_nothing_out(name: str) -> None:
-    made = plan_of(Lab(ROOT, silent, []), Ask(), name)
+def test_every_committed_matrix_has_cells_and_a_forecast_and_leaves_nothing_out(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lab = Lab(ROOT, silent, [])
+    made = plan_of(lab, Ask(), name)
 
     assert made.cells
     assert made.left_out == ()
+    assert list(matrix_lines(lab, Ask(), Words(name)))[-1].startswith("# about ")
 
 
 def test_kernels_that_differ_have_different_ids() -> None:
