@@ -151,7 +151,7 @@ def _work(job: Job, place: JobDir, progress: _Progress, granted: GuestSpec, gues
         progress.status = collected.status
         if job.explain:
             place.kallsyms.write_text(late_symbols(shells[0], Deadline.after(QUIT_S * job.slow)), encoding="utf-8")
-            progress.checks += (check_symbols(job, shells[0]),)
+    progress.checks += check_symbols(job, guests[0].shell)  # after the payload, whose counts it would move
     progress.findings = tuple(finding for guest in guests for finding in guest.findings())
 
 

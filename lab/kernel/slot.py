@@ -17,7 +17,7 @@ from lab.events import Emit, Note
 from lab.formats.dotconfig import Fragment
 from lab.formats.makelog import carried_warnings
 from lab.kernel import git
-from lab.proc import CommandError, clean_environment, run
+from lab.proc import CommandError, clean_environment, quote, run
 
 NEW_SLOT_BYTES = 3_500_000_000
 USED_SLOT_BYTES = 700_000_000
@@ -28,6 +28,15 @@ FIXED = {"KBUILD_BUILD_TIMESTAMP": EPOCH, "KBUILD_BUILD_USER": "lab", "KBUILD_BU
 """What would make two builds of the same thing differ."""
 NO_RUST = "RUSTC=false"
 """A make variable: whether the host has a Rust compiler must not show in .config."""
+FRONT = """#!/bin/sh
+# What .incbin brings in is in no list of dependencies (CCACHE_DEPEND): piggy.S, one text for all kernels of one compressed size.
+for word; do
+	case $word in
+	*.c | *.S) ! grep -qsF .incbin "$word" || export CCACHE_DISABLE=1 ;;
+	esac
+done
+PATH=${{PATH#*:}} exec {link} "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -156,14 +165,24 @@ def prepared(root: Path, cache: Cache, cc: str, fd: int) -> Slot:
     """The slot with its directories and enough free disk. Raises HostError."""
     fresh = not (root / "tree" / "vmlinux").exists()
     check_free(root, NEW_SLOT_BYTES if fresh else USED_SLOT_BYTES, "a kernel build")
-    for name in ("tree", "home", "bin"):
+    for name in ("tree", "home", "bin", "ccache"):
         (root / name).mkdir(exist_ok=True)
-    ccache = shutil.which("ccache")
-    link = root / "bin" / Path(cc).name
-    if ccache and not (link.is_symlink() and str(link.readlink()) == ccache):
+    if ccache := shutil.which("ccache"):
+        _put_in_front(root, Path(cc).name, ccache)
+    return Slot(root, cache, cc, fd)
+
+
+def _put_in_front(root: Path, compiler: str, ccache: str) -> None:
+    """Make bin/<compiler>, first in PATH, ccache under the compiler's name, but for sources that it must not keep."""
+    link, front = root / "ccache" / compiler, root / "bin" / compiler
+    if not (link.is_symlink() and str(link.readlink()) == ccache):
         link.unlink(missing_ok=True)
         link.symlink_to(ccache)
-    return Slot(root, cache, cc, fd)
+    text = FRONT.format(link=quote([link]))
+    if front.is_symlink() or not front.is_file() or front.read_text(encoding="utf-8") != text:
+        front.unlink(missing_ok=True)
+        front.write_text(text, encoding="utf-8")
+        front.chmod(0o755)
 
 
 def slot_name(kconfig: str, cc: str) -> str:

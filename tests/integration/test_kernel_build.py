@@ -344,6 +344,32 @@ def test_what_somebody_changed_in_the_slot_is_put_right(lab: Lab) -> None:
         assert (slot.tree / "init" / "main.c").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("piggy.S", '.incbin "payload"\n'), ("plain.c", '__asm__(".incbin \\"payload\\"");\n')]
+)
+def test_what_another_kernel_brought_in_is_not_taken_for_this_ones(lab: Lab, name: str, text: str) -> None:
+    with hold(lab.cache, "default", "gcc", silent) as slot:
+        (slot.tree / name).write_text(text)
+        for payload in (b"one kernel", b"an other 1"):  # of one size, as two kernels may be when they are compressed
+            (slot.tree / "payload").write_bytes(payload)
+            command = ["gcc", "-MD", "-c", "-o", "piggy.o", name]
+            subprocess.run(command, check=True, cwd=slot.tree, env=slot.environment())
+
+            assert payload in (slot.tree / "piggy.o").read_bytes()
+
+
+def test_what_brings_nothing_in_is_kept(lab: Lab) -> None:
+    with hold(lab.cache, "default", "gcc", silent) as slot:
+        (slot.tree / "one.c").write_text("int one;\n")
+        for _ in range(2):
+            subprocess.run(["gcc", "-MD", "-c", "-o", "one.o", "one.c"], check=True, cwd=slot.tree, env=slot.environment())
+        said = subprocess.run(
+            ["ccache", "--print-stats"], check=True, env=slot.environment(), capture_output=True, text=True
+        ).stdout
+
+    assert dict(line.split("\t") for line in said.splitlines())["direct_cache_hit"] == "1"
+
+
 @pytest.mark.parametrize("fragment", ["CONFIG_SMP=y\n", "#BASE# x86_64_defconfig\nCONFIG_NET=y\n"])
 def test_the_dry_run_lines_can_be_pasted(lab: Lab, fragment: str) -> None:
     (lab.kconfigs / "default.config").write_text(fragment)
