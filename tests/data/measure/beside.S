@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A guest without a kernel (as marks.S) with two CPUs: a section while the other one is halted, one while it loops. */
-#define MARK(code) .byte 0x0f, 0x1f, 0x84, 0x00, code, 0x42, 0x41, 0x4c
-#define START MARK(0x01)
-#define STOP MARK(0x02)
-#define LAP MARK(0x03)
-#define QUIT_PORT 0xf4
+#include "guest.h"
 #define ICR 0xfee00300		/* the local APIC's interrupt command: INIT and STARTUP to all others */
 #define INIT 0x000c4500
 #define STARTUP 0x000c4608	/* in real mode, at 0x8000 */
@@ -28,10 +24,7 @@ _start:
 	call count
 	LAP
 	STOP
-	movb $16, %al		/* exit status 33 */
-	outb %al, $QUIT_PORT
-1:	hlt
-	jmp 1b
+	quit
 
 	.size _start, . - _start
 

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A guest without a kernel (as marks.S), in long mode, whose locks, MSRs, TLB flushes and REP bytes can be counted by hand. */
-#define MARK(code) .byte 0x0f, 0x1f, 0x84, 0x00, code, 0x42, 0x41, 0x4c
-#define START MARK(0x01)
-#define STOP MARK(0x02)
-#define LAP MARK(0x03)
-#define QUIT_PORT 0xf4
-#define TABLES 0x400000
-#define IDT 0x300000
+#include "guest.h"
 #define UD 6
 #define INT 0x20
-#define EFER 0xc0000080
 #define GS_BASE 0xc0000101
 
 	.text
@@ -24,20 +17,7 @@ _start:
 	movl $0x000083, TABLES + 0x2000
 	movl $0x200083, TABLES + 0x2008
 	movl $0x400083, TABLES + 0x2010
-	movl %cr4, %eax
-	orl $0x20, %eax
-	movl %eax, %cr4
-	movl $TABLES, %eax
-	movl %eax, %cr3
-	movl $EFER, %ecx
-	rdmsr
-	orl $0x100, %eax
-	wrmsr
-	movl %cr0, %eax
-	orl $0x80000000, %eax
-	movl %eax, %cr0
-	lgdt gdtr
-	ljmp $8, $long_mode
+	enter_long_mode 0x80000000
 	.size _start, . - _start
 
 	.code64
@@ -61,10 +41,7 @@ long_mode:
 	call bytes
 	LAP
 	STOP
-	movb $16, %al				/* exit status 33 */
-	outb %al, $QUIT_PORT
-1:	hlt
-	jmp 1b
+	quit
 	.size long_mode, . - long_mode
 
 	.type locks, @function
@@ -164,10 +141,4 @@ bytes:						/* steps 5 + 3 + 7 + 4 + 6, bytes 5 + 6 + 28 + 32 + 6 */
 	ret
 	.size bytes, . - bytes
 
-	.balign 8
-gdt:	.quad 0, 0x00209a0000000000, 0x0000920000000000
-gdtr:	.word gdtr - gdt - 1
-	.long gdt
-	.balign 8
-idtr:	.word 16 * INT + 15
-	.quad IDT
+	descriptors INT

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A guest without a kernel (as marks.S), in long mode, some of whose pages come with the first fault: which instructions run twice? */
-#define MARK(code) .byte 0x0f, 0x1f, 0x84, 0x00, code, 0x42, 0x41, 0x4c
-#define START MARK(0x01)
-#define STOP MARK(0x02)
-#define LAP MARK(0x03)
-#define QUIT_PORT 0xf4
-#define TABLES 0x400000
+#include "guest.h"
 #define PAGES (TABLES + 0x3000)
-#define IDT 0x300000
 #define PF 14
-#define EFER 0xc0000080
 #define NEXT_PAGE(name) .balign 4096, 0x90; name:
 
 	.text
@@ -39,20 +32,7 @@ _start:
 	jz 3f
 	movl $0, PAGES + 0x100 * 8(, %eax, 8)
 	jmp 2b
-3:	movl %cr4, %eax
-	orl $0x20, %eax
-	movl %eax, %cr4
-	movl $TABLES, %eax
-	movl %eax, %cr3
-	movl $EFER, %ecx
-	rdmsr
-	orl $0x100, %eax
-	wrmsr
-	movl %cr0, %eax
-	orl $0x80010000, %eax
-	movl %eax, %cr0
-	lgdt gdtr
-	ljmp $8, $long_mode
+3:	enter_long_mode 0x80010000
 	.size _start, . - _start
 
 	.code64
@@ -93,10 +73,7 @@ long_mode:
 5:	LAP			/* 0: the last step is done, the next instruction's page is missing */
 	LAP
 	STOP
-	movb $16, %al		/* exit status 33 */
-	outb %al, $QUIT_PORT
-6:	hlt
-	jmp 6b
+	quit
 	.size long_mode, . - long_mode
 
 	.type handler, @function
@@ -120,13 +97,7 @@ to_user:
 	iretq
 	.size to_user, . - to_user
 
-	.balign 8
-gdt:	.quad 0, 0x00209a0000000000, 0x0000920000000000
-gdtr:	.word gdtr - gdt - 1
-	.long gdt
-	.balign 8
-idtr:	.word 16 * PF + 15
-	.quad IDT
+	descriptors PF
 missing:
 	.irp at, data1, data2, code1, code2, data3, data4, data5, code4
 	.long (\at - text) / 4096
