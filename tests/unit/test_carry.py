@@ -192,7 +192,7 @@ def test_what_is_no_archive_or_not_there_is_said(tmp_path: Path, there: Cache) -
             import_builds(there, tmp_path / name)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 0.999))
 def test_no_cut_archive_gives_half_a_build(tmp_path: Path, share: float) -> None:
     here, there = Cache(tmp_path / "here"), Cache(tmp_path / f"there-{share}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.campaign.cells import Catalogue, Stacked, Suits, expand, parse_shard, shard
@@ -223,7 +223,6 @@ TABLES = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(table=TABLES, data=st.data())
 def test_shards_partition_the_plan_and_cells_of_one_kernel_stay_together(table: MatrixTable, data: st.DataObject) -> None:
     whole = expand("x", table, THERE)

@@ -140,7 +140,7 @@ def test_a_row_that_cannot_be_tested_leaves_the_others_their_words() -> None:
     assert [row.verdict for row in rows] == [Verdict.REGRESSED, Verdict.INCONCLUSIVE]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.floats(0.001, 0.1), st.floats(0.9, 1.1), st.sampled_from(["less", "more"]))
 def test_swapped_sides_swap_the_words(seed: int, sd: float, factor: float, better: str) -> None:
     metric = replace(WAIT, better=better)  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def test_swapped_sides_swap_the_words(seed: int, sd: float, factor: float, bette
         assert back.verdict is opposite.get(there.verdict, there.verdict)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0.5, 2.0), min_size=16, max_size=16))
 def test_no_word_without_its_ground(values: list[float]) -> None:
     row = only(side(*values[:8]), side(*values[8:]))

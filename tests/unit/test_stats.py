@@ -131,7 +131,6 @@ def counted(made: Design, values: list[float]) -> float:
     return min(1.0, 2 * min(sum(one >= actual for one in sums), sum(one <= actual for one in sums)) / len(sums))
 
 
-@settings(deadline=None)
 @given(small())
 def test_p_is_the_share_of_assignments_in_the_smaller_tail_twice(case: tuple[Design, list[float]]) -> None:
     made, values = case
@@ -140,7 +139,6 @@ def test_p_is_the_share_of_assignments_in_the_smaller_tail_twice(case: tuple[Des
     assert len(stats.assignments(made, 10000)) == math.prod(math.comb(base + patched, patched) for base, patched in made.sizes)
 
 
-@settings(deadline=None)
 @given(small())
 def test_the_estimate_is_that_of_least_squares_with_a_mean_for_each_block(case: tuple[Design, list[float]]) -> None:
     made, values = case
@@ -154,7 +152,6 @@ def test_the_estimate_is_that_of_least_squares_with_a_mean_for_each_block(case: 
         assert float(deviation(made, values)) == pytest.approx(math.sqrt((rest**2).sum() / made.freedom), abs=1e-6)
 
 
-@settings(deadline=None)
 @given(small(), st.sampled_from([0.02, 0.05, 0.2, 0.5]), st.sampled_from([0.001, 0.3, 5.0]))
 def test_the_interval_holds_the_shifts_that_are_not_rejected(case: tuple[Design, list[float]], level: float, by: float) -> None:
     made, values = case
@@ -169,7 +166,6 @@ def test_the_interval_holds_the_shifts_that_are_not_rejected(case: tuple[Design,
                 assert float(shift_of(made, np.array(values) - inward * side, level).p) >= level
 
 
-@settings(deadline=None)
 @given(small(), whole, st.floats(0.1, 10))
 def test_place_and_unit_change_nothing(case: tuple[Design, list[float]], place: float, unit: float) -> None:
     made, values = case
@@ -180,7 +176,6 @@ def test_place_and_unit_change_nothing(case: tuple[Design, list[float]], place: 
         assert float(theirs) == pytest.approx(unit * float(mine), abs=1e-6)
 
 
-@settings(deadline=None)
 @given(small())
 def test_swapped_sides_give_the_same_p_and_the_opposite_interval(case: tuple[Design, list[float]]) -> None:
     made, values = case
@@ -236,7 +231,6 @@ def test_holm_by_hand(ps: tuple[float, ...], adjusted: tuple[float, ...]) -> Non
     assert holm(ps) == pytest.approx(adjusted)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(ps: list[float]) -> None:
     adjusted = holm(ps)
@@ -271,7 +265,7 @@ def test_no_power_where_p_cannot_be_small_enough() -> None:
     assert smallest(design((3, 3)), 1.0, 0.05) == math.inf
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.01, 10), st.floats(0, 3))
 def test_the_smallest_effect_has_eighty_percent(sd: float, floor: float) -> None:
     effect = smallest(EIGHT, sd, 0.025, floor)
