@@ -19,7 +19,7 @@ from lab.proc import need, run
 
 PLUGIN = Path(__file__).with_name("cost_plugin.c")
 QEMU = "qemu-system-x86_64"
-HEADER = "lab-cost 1"
+HEADER = "lab-cost 2"
 FUNCTIONS, PROFILE = "cost.functions", "cost.profile"
 VERSION = re.compile(r"version (?P<major>\d+)\.(?P<minor>\d+)")
 
@@ -27,7 +27,9 @@ CONTEXTS = ("task", "peer", "softirq", "other", "hardirq", "tail", "idle")
 """Where instructions were executed: cost_context.h says which is which."""
 COUNTED = CONTEXTS[:-1]
 """All but idle."""
-TOTALS = (*CONTEXTS, "rep", "faults", "irqs", "switches", "elsewhere", "anomalies")
+SPACES = ("own-space", "other-spaces", "space-loads")
+"""Instructions but idle ones in the address space the measured task began in, and in others; how often another was loaded."""
+TOTALS = (*CONTEXTS, "rep", "faults", "irqs", "switches", "elsewhere", "anomalies", *SPACES)
 
 SYSVECS = (
     *("error_interrupt", "spurious_apic_interrupt", "apic_timer_interrupt", "x86_platform_ipi", "reschedule_ipi", "reboot"),
@@ -139,6 +141,8 @@ def _doubts(number: int, section: Section) -> list[str]:
         doubts.append(f"section {number} has no laps")
     if anomalies := section.totals["anomalies"]:
         doubts.append(f"section {number}: the plugin lost track of the context {anomalies} times")
+    if (spaces := section.totals["own-space"] + section.totals["other-spaces"]) != section.executed:
+        doubts.append(f"section {number}: {spaces} instructions by address space, {section.executed} by context")
     if section.totals["elsewhere"] * 100 > section.executed:
         doubts.append(f"section {number}: other vCPUs were busy ({section.totals['elsewhere']} instructions); exact needs one")
     return doubts
@@ -204,6 +208,7 @@ def places_of(symbols: Symbols) -> str:
             ("syscall", *symbols.extent("entry_SYSCALL_64")),
             ("forked", *symbols.extent("ret_from_fork_asm")),
             ("birth", *symbols.extent("copy_thread")),
+            ("space", *symbols.extent("switch_mm_irqs_off")),
         ]
     except KeyError as error:
         raise HostError(

@@ -4,6 +4,7 @@
 #define COST_CONTEXT_H
 
 #include "cost_peers.h"
+#include "cost_space.h"
 
 enum frame { EXCEPTION, HARD, SOFT };
 #define MAX_DEPTH 16
@@ -22,7 +23,7 @@ struct user_block {			/* a run of user instructions */
 
 #define MAX_CPUS 64
 static struct cpu {
-	uint64_t task, idle, base, rep, rep_at, entered;
+	uint64_t task, idle, space, base, rep, rep_at, entered;
 	const struct user_block *block;	/* it runs, since instruction number `entered`; NULL: the kernel */
 	struct frames frames;
 	enum context context;
@@ -90,6 +91,8 @@ static void settle(unsigned int vcpu, uint64_t at)
 	if (!open_section)
 		return;
 	count[cpu->context] += n;
+	if (cpu->context != IDLE)
+		count_space(cpu->space, n);
 	if (profiling)
 		charge(vcpu, n);
 	if (vcpu != measured_cpu && cpu->context != IDLE)
@@ -255,6 +258,15 @@ static void on_switch(unsigned int vcpu, uint32_t info, uint64_t vaddr, void *da
 	flip(vcpu, now(vcpu));
 	if (profiling)
 		walk_over(vcpu, vaddr);
+}
+
+static void on_space(unsigned int vcpu, uint32_t info, uint64_t vaddr, void *data)
+{
+	(void)info;
+	(void)data;
+	settle(vcpu, now(vcpu));
+	space_loads += cpus[vcpu].space != vaddr && vaddr != own_space;
+	cpus[vcpu].space = vaddr;
 }
 
 static void on_rep(unsigned int vcpu, void *vaddr)

@@ -9,9 +9,9 @@
 
 #include "cost_fault.h"
 
-enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, BIRTH, EXEC, THUNK, PLACES };
+enum place { IRQ, STUBS, EXCEPTION_ENTRY, FAULT, TO_USER, ENTRY_TEXT, SWITCH, SOFTIRQS, IDLE_LOOP, SYSCALL, FORKED, BIRTH, SPACE, EXEC, THUNK, PLACES };
 static const char *const place_names[PLACES] = {
-	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "birth", "exec", "thunk",
+	"irq", "stubs", "exception", "fault", "touser", "entry", "switch", "softirqs", "idle", "syscall", "forked", "birth", "space", "exec", "thunk",
 };
 
 static struct { enum place place; uint64_t first, end; } places[128];
@@ -73,6 +73,10 @@ static void watch_place(struct qemu_plugin_insn *insn, enum place place, uint64_
 			break;
 		memcpy(&offset, code + size - sizeof(offset), sizeof(offset));
 		qemu_plugin_register_vcpu_mem_cb(insn, on_birth, NO_REGS, MEM_ANY, (void *)(uintptr_t)offset);
+		break;
+	case SPACE:
+		if (enters_mask(code, size))
+			qemu_plugin_register_vcpu_mem_cb(insn, on_space, NO_REGS, MEM_ANY, NULL);
 		break;
 	case SOFTIRQS:
 		if (entry)

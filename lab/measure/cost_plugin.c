@@ -13,10 +13,10 @@
  * when it restarts, once a fault, and faults are counted too.
  *
  * Output, flushed at the end of every section; a payload that dies leaves a section without its end:
- *	lab-cost 1
+ *	lab-cost 2
  *	section <ordinal>
  *	lap <task> <peer> <softirq> <rep> <beside> <faults> <idle>
- *	end <ordinal> laps <n> task <n> peer <n> ... anomalies <n>
+ *	end <ordinal> laps <n> task <n> peer <n> ... anomalies <n> own-space <n> other-spaces <n> space-loads <n>
  *
  * With profile=, each instruction also counts for the function and the call path it is executed on (functions= names where
  * they lie); the counts above stay what they are. That file, also flushed at the end of every section:
@@ -184,7 +184,7 @@ int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, ch
 	}
 	executed.score = qemu_plugin_scoreboard_new(sizeof(uint64_t));
 #endif
-	fprintf(out, "lab-cost 1\n");
+	fprintf(out, "lab-cost 2\n");
 	fflush(out);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translate);
 	return 0;

@@ -31,6 +31,7 @@ static void start(unsigned int vcpu, void *data)
 	anomalies = open_section || !cpus[vcpu].task;	/* no stop before, or no task switch ever seen */
 	measured = cpus[vcpu].task;
 	measured_cpu = vcpu;
+	begin_spaces(cpus[vcpu].space);
 	for (unsigned int i = 0; i < n_cpus; i++)
 		cpus[i].context = context_of(&cpus[i]);
 	open_section = true;
@@ -102,7 +103,8 @@ static void stop(unsigned int vcpu, void *data)
 	for (int i = 0; i < CONTEXTS; i++)
 		fprintf(out, " %s %" PRIu64, names[i], count[i]);
 	fprintf(out, " rep %" PRIu64 " faults %" PRIu64 " irqs %" PRIu64, rep_steps, faults, irqs);
-	fprintf(out, " switches %" PRIu64 " elsewhere %" PRIu64 " anomalies %" PRIu64 "\n", switches, elsewhere, anomalies);
+	fprintf(out, " switches %" PRIu64 " elsewhere %" PRIu64 " anomalies %" PRIu64, switches, elsewhere, anomalies);
+	fprintf(out, " own-space %" PRIu64 " other-spaces %" PRIu64 " space-loads %" PRIu64 "\n", in_space[0], in_space[1], space_loads);
 	fflush(out);
 	if (profile)
 		write_profile(ordinal - 1);

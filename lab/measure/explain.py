@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from lab.formats.profile import CONTEXTS, EVENTS, OPERATION
+from lab.measure.cost import SPACES
 from lab.measure.layers import Layers
 from lab.measure.profiled import Key, Profiled
 from lab.model.judgement import Comparison, Verdict
@@ -56,6 +57,7 @@ def explain(
         beside=tuple(
             Happened(name, base.context(metric, name), patched.context(metric, name)) for name in CONTEXTS[OPERATION:-1]
         ),
+        spaces=tuple(Happened(name, base.space(metric, name), patched.space(metric, name)) for name in SPACES),
         interrupts=_by_layer(_interrupts(sides, metric), layers),
         events=tuple(Happened(name, base.events(metric, name), patched.events(metric, name)) for name in EVENTS),
         asked=asked,

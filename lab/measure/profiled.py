@@ -13,7 +13,7 @@ from lab.formats.ktap import parse_ktap
 from lab.formats.profile import CONTEXTS, EVENTS, MISSES, Kind, Node, Profile, Tree, parse_profile
 from lab.formats.samples import parse_samples
 from lab.measure.collect import EMPTY, PLACE
-from lab.measure.cost import Section, parse_cost
+from lab.measure.cost import SPACES, Section, parse_cost
 from lab.measure.layers import KERNEL_HALF, UNKNOWN, USER, Known, Layers, know, parse_functions
 from lab.model.outcome import Case, Status
 from lab.model.ports import Shell
@@ -78,6 +78,8 @@ class Profiled:
     """Section name -> instructions of its median lap, the bracket's included."""
     bracket: int
     profiling: Profiling = PLAIN
+    spaces: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Section name -> the SPACES of all its operations."""
     inlined: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Address -> the functions it belongs to, the innermost first; for `spots`."""
 
@@ -111,6 +113,10 @@ class Profiled:
     def context(self, section: str, name: str) -> float:
         """Instructions per operation in a context."""
         return sum(node.counts[CONTEXTS.index(name)] for node in self.nodes(section)) / self.laps[section]
+
+    def space(self, section: str, name: str) -> float:
+        """One of SPACES per operation."""
+        return self.spaces[section][name] / self.laps[section]
 
     def costs(self, section: str, *, typical: bool) -> dict[Key, float]:
         """(Name, layer) -> instructions of the operation per lap, callees' left out; of the median lap or of all."""
@@ -181,7 +187,8 @@ def profiled(texts: Texts, profile: Profile, sources: Mapping[int, str], layers:
     bracket = median_low([lap.work for lap in counted[EMPTY].laps]) if EMPTY in counted else 0
     headlines = {name: _headline(section, waits=name in texts.waiting) for name, section in counted.items()}
     known = know(profile, parse_functions(texts.functions), texts.late, sources, layers)
-    return Profiled(profile, known, laps, headlines, bracket, texts.profiling)
+    spaces = {name: {one: section.totals[one] for one in SPACES} for name, section in counted.items()}
+    return Profiled(profile, known, laps, headlines, bracket, texts.profiling, spaces)
 
 
 def _headline(section: Section, *, waits: bool) -> int:

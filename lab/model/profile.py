@@ -130,6 +130,8 @@ class Explanation:
     events: tuple[Happened, ...]
     """Locked instructions, MSR reads and writes, CR3 loads, INVLPG and INVPCID, IRET, further steps of REP instructions and the
     bytes they moved."""
+    spaces: tuple[Happened, ...] = ()
+    """All of it but idle, in the address space that the measured task began in and in others; how often another was loaded."""
     asked: bool = False
     """Whether --row named it."""
     published: Published | None = None

@@ -56,7 +56,7 @@ def tables(one: Explanation) -> Iterator[Table]:
     if one.inlines:
         inlined = [_inlined(inline) for inline in one.inlines]
         yield "", ("inlined function, mean of all operations", "in", *NUMBERS), inlined
-    happened = [_happened(item) for item in (one.mean, *one.beside, *one.events) if item.base or item.patched]
+    happened = [_happened(item) for item in (one.mean, *one.beside, *one.spaces, *one.events) if item.base or item.patched]
     if happened:
         yield "", ("per operation, of all operations", ">base", ">patched", ">delta"), happened
     if one.published:

@@ -90,6 +90,9 @@ def test_one_instruction_is_seen_as_exactly_that_and_in_the_function_that_has_it
     gained = {one["name"]: one["delta"] for one in explained["pipe.64"]["functions"] if abs(one["delta"]) >= 0.5}
     assert gained == {"vfs_read": 2.0}
     assert explained["pipe.64"]["patched"] == rows["pipe.64"]["patched"]["median"] + explained["pipe.64"]["bracket"]
+    spaces = {one["name"]: one["patched"] for one in explained["pipe.64"]["spaces"]}
+    assert min(spaces["own-space"], spaces["other-spaces"]) > 0.4 * explained["pipe.64"]["patched"]  # two processes, alike
+    assert spaces["space-loads"] == pytest.approx(1, abs=0.1)
 
 
 def test_work_that_moved_into_a_worker_is_no_gain(default_run: Line) -> None:

@@ -10,7 +10,7 @@ from bareguest import QUIT, boot, built
 from lab.cache import Cache
 from lab.cbuild import shared_object
 from lab.kernel.symbols import functions_of
-from lab.measure.cost import PLUGIN, Lap, Sections, parse_cost, plugin_api, qemu_version
+from lab.measure.cost import PLUGIN, SPACES, Lap, Sections, parse_cost, plugin_api, qemu_version
 
 COUNTED = "symbols={0}/symbols,out={0}/out"
 
@@ -80,6 +80,20 @@ def test_an_instruction_that_faults_counts_twice_and_one_whose_own_page_is_missi
     laps = [(lap.work - handler, lap.rep, lap.faults) for lap in faulting.sections[0].laps[1:]]
 
     assert laps == [(4, 0, 1), (3, 0, 1), (3, 0, 0), (7, 0, 0), (6, 0, 1), (4, 41, 1), (4, 10, 1), (6, 9, 0), (1 - handler, 0, 0)]
+
+
+# --- address spaces -------------------------------------------------------------------------------------------------------
+
+
+def test_what_runs_in_another_address_space_is_told_apart(tmp_path: Path) -> None:
+    place = built(tmp_path, "spaces")
+    load = next(one for one in functions_of(place / "guest") if one.name == "load")
+    (place / "symbols").write_text(f"space {load.first:x} {load.end:x}\n")
+
+    assert boot(place, COUNTED) == QUIT
+    totals = parse_cost((place / "out").read_text()).sections[0].totals
+    # the start mark, nop, xchg, call, bts | btr, ret, nop, nop, xchg, call, bts | btr, ret, call, bts, btr, ret, and the lap mark
+    assert {name: totals[name] for name in SPACES} == {"own-space": 5 + 7, "other-spaces": 7, "space-loads": 1}
 
 
 # --- another vCPU ---------------------------------------------------------------------------------------------------------

@@ -97,11 +97,12 @@ def device_read(laps: list[Lap], seen: list[int], spec: PayloadSpec = WAITING, a
     """A boot in which `read` had these laps by the plugin and these by the clock."""
     empty = [Lap(16, 0, 0, 0, 0, 0, 0)] * 2
     said = ["KTAP version 1", "1..1"]
-    counted = ["lab-cost 1"]
+    counted = ["lab-cost 2"]
     for number, (name, part, clock) in enumerate((("empty", empty, [16, 16]), ("read", laps, seen))):
         head = f"# section {number} {name} laps {len(part)}{apart if name == 'read' else ''}"
         said += [head, *(f"# sample clock.{name} {value} ns" for value in clock)]
         totals = dict.fromkeys(TOTALS, 0) | {"task": sum(item.task for item in part), "idle": sum(item.idle for item in part)}
+        totals["own-space"] = totals["task"]
         end = " ".join(f"{key} {value}" for key, value in totals.items())
         counted += [
             f"section {number}",
@@ -242,7 +243,7 @@ def test_what_must_not_pass(old: str, new: str, complaint: str) -> None:
     assert complaint in details(said)
 
 
-@pytest.mark.parametrize("text", ["", "lab-cost 1\n", "nonsense\n"])
+@pytest.mark.parametrize("text", ["", "lab-cost 2\n", "nonsense\n"])
 def test_no_counts_is_an_error(text: str) -> None:
     said = outcome(GOOD, text, SPEC)
 

@@ -53,11 +53,16 @@ def cost(vfs: int = 100, stray: int = 4) -> str:
     totals = {"task": 2 * work, "hardirq": 9}
 
     def end(ordinal: int, laps: int, task: int, hardirq: int) -> str:
-        found = totals | {"task": task, "hardirq": hardirq}
+        found = totals | {
+            "task": task,
+            "hardirq": hardirq,
+            "own-space": task + hardirq - 2 * ordinal,
+            "other-spaces": 2 * ordinal,
+        }
         return f"end {ordinal} laps {laps} " + " ".join(f"{name} {found.get(name, 0)}" for name in TOTALS) + "\n"
 
     empty = f"section 0\nlap 4 0 0 0 0 0 0\n{end(0, 1, 4, 0)}"
-    return f"lab-cost 1\n{empty}section 1\n" + f"lap {work} 0 0 0 0 0 0\n" * 2 + end(1, 2, 2 * work, 9)
+    return f"lab-cost 2\n{empty}section 1\n" + f"lap {work} 0 0 0 0 0 0\n" * 2 + end(1, 2, 2 * work, 9)
 
 
 def spots(vfs: int = 100) -> str:
