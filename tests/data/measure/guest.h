@@ -16,6 +16,14 @@
 	jmp 9b
 	.endm
 
+	.macro map_6_mib			/* one to one, 2 MiB a page */
+	movl $TABLES + 0x1003, TABLES
+	movl $TABLES + 0x2003, TABLES + 0x1000
+	movl $0x000083, TABLES + 0x2000
+	movl $0x200083, TABLES + 0x2008
+	movl $0x400083, TABLES + 0x2010
+	.endm
+
 	.macro enter_long_mode cr0
 	movl %cr4, %eax
 	orl $0x20, %eax

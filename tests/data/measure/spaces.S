@@ -11,11 +11,7 @@
 	.type _start, @function
 _start:
 	cld
-	movl $TABLES + 0x1003, TABLES		/* the first 6 MiB, one to one, 2 MiB a page */
-	movl $TABLES + 0x2003, TABLES + 0x1000
-	movl $0x000083, TABLES + 0x2000
-	movl $0x200083, TABLES + 0x2008
-	movl $0x400083, TABLES + 0x2010
+	map_6_mib
 	enter_long_mode 0x80000000
 	.size _start, . - _start
 
