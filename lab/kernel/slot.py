@@ -180,9 +180,10 @@ def _put_in_front(root: Path, compiler: str, ccache: str) -> None:
         link.symlink_to(ccache)
     text = FRONT.format(link=quote([link]))
     if front.is_symlink() or not front.is_file() or front.read_text(encoding="utf-8") != text:
-        front.unlink(missing_ok=True)
-        front.write_text(text, encoding="utf-8")
-        front.chmod(0o755)
+        aside = front.with_name(f".{compiler}.aside")
+        aside.write_text(text, encoding="utf-8")
+        aside.chmod(0o755)
+        aside.rename(front)
 
 
 def slot_name(kconfig: str, cc: str) -> str:
