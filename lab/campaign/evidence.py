@@ -87,7 +87,7 @@ class Ends:
     def weigh(self, looks: Looks) -> float:
         """The log-likelihood ratio of the looks at one kernel; 0: they tell nothing."""
         told = [look for look in looks if self._told((look,))]
-        if not told:
+        if not told or (self.subject.is_row and not (self._told(self.good) and self._told(self.bad))):
             return 0.0
         if self.subject.kind == "build":
             return sum(CERTAIN if call(self.subject, look) == "bad" else -CERTAIN for look in told)

@@ -96,14 +96,14 @@ def _why_not(search: Search, ends: Ends) -> str:
 
 
 def word(search: Search, look: Look) -> str:
-    """What a look counts as; for a row, which end its value belongs to."""
+    """What a look counts as; for a row, which end its value belongs to, and nothing before both ends have one."""
     if search.subject is None:
         return ""
     called = call(search.subject, look)
     if called != "good" or not search.subject.is_row:
         return called
     weight = Round(search, ()).ends.weigh(search.at(Point(look.k, look.without)))
-    return "bad" if weight > 0 else "good"
+    return "" if weight == 0 else "bad" if weight > 0 else "good"
 
 
 def inert(search: Search) -> tuple[int, ...]:

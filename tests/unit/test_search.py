@@ -11,7 +11,7 @@ from itertools import product
 import pytest
 
 from lab.campaign.known import Answer, Point, Search
-from lab.campaign.search import advance
+from lab.campaign.search import advance, word
 from lab.campaign.subject import of_row, with_subject
 from lab.model.bisection import Look, Reached, Subject
 from lab.model.judgement import Metric
@@ -60,6 +60,7 @@ def solve(world: World, search: Search, *metrics: Metric) -> tuple[Answer, Searc
             return step, search
         points = [point for point in step.points for _ in range(step.boots)]
         search = replace(search, looks=(*search.looks, *(world.look(point, probe) for point in points)))
+        assert {word(search, look) for look in search.looks} <= {"", "good", "bad", "skip", "miss"}  # the log has it after each
     raise AssertionError("it never ends")
 
 
@@ -117,6 +118,16 @@ def test_one_instruction_is_found_at_every_place_with_its_delta(place: int) -> N
     assert (answer.word, culprit.k, search.subject) == ("found", place, Subject("exact", "pipe.64"))
     assert ({*culprit.before}, {*culprit.after}, culprit.reverted) == ({10000.0}, {10002.0}, "gone")
     assert len(world.built) <= 7
+
+
+def test_a_row_that_is_named_counts_for_no_end_before_both_have_a_value() -> None:
+    named_row = Search(0, N, subject=Subject("exact", "pipe.64"), metric=ROW)
+    world = World(costs({7: 2.0}))
+    bad, good = world.look(Point(N), 1), world.look(Point(0), 2)
+
+    assert word(replace(named_row, looks=(bad,)), bad) == ""
+    assert [word(replace(named_row, looks=(bad, good)), look) for look in (bad, good)] == ["bad", "good"]
+    assert named(solve(world, named_row, ROW)[0]) == ("found", [7])
 
 
 def test_a_search_among_six_takes_three_kernels_between_the_ends() -> None:
