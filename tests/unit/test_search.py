@@ -60,7 +60,7 @@ def solve(world: World, search: Search, *metrics: Metric) -> tuple[Answer, Searc
             return step, search
         points = [point for point in step.points for _ in range(step.boots)]
         search = replace(search, looks=(*search.looks, *(world.look(point, probe) for point in points)))
-        assert {word(search, look) for look in search.looks} <= {"", "good", "bad", "skip", "miss"}  # the log has it after each
+        assert word(search, search.looks[-1]) in ("", "good", "bad", "skip", "miss")  # the log has it after each probe
     raise AssertionError("it never ends")
 
 
