@@ -17,7 +17,7 @@ from lab.formats.profile import parse_profile
 from lab.kernel.debuginfo import has_debug_info, inlined_at, source_files
 from lab.kernel.symbols import parse_kallsyms
 from lab.measure.cost import FUNCTIONS, PROFILE
-from lab.measure.explain import explain, worth
+from lab.measure.explain import explain, having, worth
 from lab.measure.layers import read_layers
 from lab.measure.paths import call_graph, stacks, typical_stacks
 from lab.measure.profiled import Profiled, Texts, kernel_addresses, profiled
@@ -163,10 +163,11 @@ def explain_pair(
     """What the two boots with a profile that `boot_profiled` made of a pair of jobs say of rows; drawn beside them, too."""
     layers = read_layers()
     places = [_place(lab, job, results) for job in pair]
-    base, patched = (_side(job, place, rows) for job, place in zip(pair, places, strict=True))
+    whole = [_side(job, place, rows) for job, place in zip(pair, places, strict=True)]
     published = {table.row: table for table in pair[1].payload.published} if pair[1].payload else {}
     found = []
     for row in rows:
+        base, patched = having(row, *whole)
         explanation = explain(row, base, patched, layers, asked=row.metric in named, published=published.get(row.metric))
         _draw(explanation, places, (base, patched))
         found.append(explanation)
@@ -185,7 +186,8 @@ def _side(job: Job, place: JobDir, rows: Sequence[Comparison]) -> Profiled:
     )
     profile = parse_profile(_text(place.path / PROFILE))
     side = profiled(texts, profile, source_files(job.kernel.vmlinux, kernel_addresses(profile)), read_layers())
-    return replace(side, inlined=inlined_at(job.kernel.vmlinux, side.spots([row.metric for row in rows])))
+    ran = [row.metric for row in rows if row.metric in side.laps]
+    return replace(side, inlined=inlined_at(job.kernel.vmlinux, side.spots(ran)))
 
 
 def _draw(explanation: Explanation, places: Sequence[JobDir], sides: tuple[Profiled, Profiled]) -> None:
@@ -194,6 +196,8 @@ def _draw(explanation: Explanation, places: Sequence[JobDir], sides: tuple[Profi
     stem = row.replace("/", "-")
     for place, side in zip(places, sides, strict=True):
         place.explain.mkdir(exist_ok=True)
+        if not side.laps[row]:
+            continue
         graph = call_graph(side, row, f"{explanation.payload} {row}, {side.laps[row]} operations")
         (place.explain / f"callgrind.out.{stem}").write_text(callgrind_text(graph), encoding="utf-8")
         (place.explain / f"{stem}.folded").write_text(folded_text(stacks(side, row)), encoding="utf-8")

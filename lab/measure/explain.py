@@ -27,6 +27,13 @@ def worth(rows: Sequence[Comparison], named: Sequence[str]) -> tuple[Comparison,
     return tuple(row for row in rows if row.kind == "exact" and row.verdict is not Verdict.EQUAL)
 
 
+def having(row: Comparison, base: Profiled, patched: Profiled) -> tuple[Profiled, Profiled]:
+    """Both boots with the row's section, an empty one where the judged boots of that side had no value of the row."""
+    sides = zip((base, patched), (row.base, row.patched), strict=True)
+    first, second = (side if values.n else side.without(row.metric) for side, values in sides)
+    return first, second
+
+
 def explain(
     row: Comparison, base: Profiled, patched: Profiled, layers: Layers, *, asked: bool, published: Published | None = None
 ) -> Explanation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median_low
 
 from lab.deadline import Deadline
@@ -102,21 +102,35 @@ class Profiled:
         kind = self.typical(section) if typical else None
         return kind.laps if kind else self.laps[section]
 
+    def without(self, section: str) -> Profiled:
+        """The boot with a section that its kernel cannot run as one of no lap: all that the other side executes there is new."""
+        nothing = Tree((), (Kind(0, 0, {}),), {})
+        return replace(
+            self,
+            profile=replace(self.profile, sections=(*self.profile.sections[: len(self.laps)], nothing)),
+            laps={**self.laps, section: 0},
+            headlines={**self.headlines, section: 0},
+            spaces={**self.spaces, section: dict.fromkeys(SPACES, 0)},
+        )
+
+    def _each(self, section: str, count: float) -> float:
+        return count / self.laps[section] if count else 0.0
+
     def mean(self, section: str) -> float:
         """All of the operation's instructions, tick or no tick, divided by the laps."""
-        return sum(node.operation for node in self.nodes(section)) / self.laps[section]
+        return self._each(section, sum(node.operation for node in self.nodes(section)))
 
     def events(self, section: str, name: str) -> float:
         """How often an event happened per operation, in the operation and beside it."""
-        return sum(node.events[EVENTS.index(name)] for node in self.nodes(section)) / self.laps[section]
+        return self._each(section, sum(node.events[EVENTS.index(name)] for node in self.nodes(section)))
 
     def context(self, section: str, name: str) -> float:
         """Instructions per operation in a context."""
-        return sum(node.counts[CONTEXTS.index(name)] for node in self.nodes(section)) / self.laps[section]
+        return self._each(section, sum(node.counts[CONTEXTS.index(name)] for node in self.nodes(section)))
 
     def space(self, section: str, name: str) -> float:
         """One of SPACES per operation."""
-        return self.spaces[section][name] / self.laps[section]
+        return self._each(section, self.spaces[section][name])
 
     def costs(self, section: str, *, typical: bool) -> dict[Key, float]:
         """(Name, layer) -> instructions of the operation per lap, callees' left out; of the median lap or of all."""

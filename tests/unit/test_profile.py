@@ -14,7 +14,7 @@ from lab.errors import LabError, UsageError
 from lab.formats.profile import CONTEXTS, EVENTS, Profile, parse_profile
 from lab.kernel.symbols import parse_kallsyms, parse_nm
 from lab.measure.cost import TOTALS
-from lab.measure.explain import explain, worth
+from lab.measure.explain import explain, having, worth
 from lab.measure.layers import read_layers
 from lab.measure.paths import call_graph, stacks, typical_stacks
 from lab.measure.profiled import Profiled, Texts, identity, profiled
@@ -293,6 +293,29 @@ def test_what_is_not_listed_of_inlined_functions_is_one_line() -> None:
 def test_a_section_that_did_not_come_is_an_error() -> None:
     with pytest.raises(LabError, match="no section `write`"):
         explain(row(metric="write"), side(), side(), read_layers(), asked=False)
+
+
+def test_a_row_that_one_side_cannot_run_is_new_from_beginning_to_end() -> None:
+    one = side()
+    renamed = {"read": "write"}
+    patched = replace(
+        one,
+        laps={renamed.get(name, name): laps for name, laps in one.laps.items()},
+        headlines={renamed.get(name, name): lap for name, lap in one.headlines.items()},
+        spaces={renamed.get(name, name): told for name, told in one.spaces.items()},
+    )
+    new = replace(row(Verdict.INCONCLUSIVE, "write"), base=Spread(0.0, 0, ()))
+
+    found = explain(new, *having(new, one, patched), read_layers(), asked=False)
+
+    assert having(row(), one, one) == (one, one)
+    assert (found.base, found.operations[0], found.mean.base) == (0.0, 0, 0.0)
+    assert found.patched == explain(row(), one, one, read_layers(), asked=False).patched
+    assert all(function.base == 0.0 and function.delta == function.patched for function in found.functions)
+    assert list(tables(found))
+    lost = replace(new, base=new.patched)  # the judged boots had it
+    with pytest.raises(LabError, match="no section `write`"):
+        explain(lost, *having(lost, one, patched), read_layers(), asked=False)
 
 
 def test_rows_worth_explaining() -> None:
