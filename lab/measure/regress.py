@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.measure.repeats import joined
 from lab.model.outcome import Case, Status
 from lab.model.run import JobResult
-from lab.model.suite import CaseRow, CaseVerdict
+from lab.model.suite import SEPARATOR, CaseRow, CaseVerdict
 
-SEPARATOR = ": "
-"""Between a program or suite and one of its results."""
 AGAIN = (CaseVerdict.REGRESSED, CaseVerdict.BROKEN, CaseVerdict.UNKNOWN, CaseVerdict.FIXED)
 """Verdicts that are believed only after a second boot."""
 
@@ -72,6 +71,7 @@ def rows(
     `borrowed`: the patched tree's new tests on the baseline's kernel. They decide nothing, but tell whether a test shows what
     the series is for.
     """
+    base, patched = joined((base, patched))
     names = dict.fromkeys(case.name for side in (base, patched) for job in side for case in job.tests)
     any_job = next(iter((*base, *patched)), None)
     if any_job is None:

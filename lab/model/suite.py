@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from lab.model.outcome import Status
 
+SEPARATOR = ": "
+"""Between a program or suite and one of its results."""
+
 
 class CaseVerdict(StrEnum):
     """What became of one test. REGRESSED, BROKEN and UNKNOWN are held against the series, the others are not."""

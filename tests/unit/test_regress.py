@@ -210,3 +210,29 @@ def test_what_the_rows_make_of_a_run(base: list[Status], patched: list[Status], 
 def test_no_rows_are_no_tests() -> None:
     assert suite_status([]) is PASS
     assert rows([], [], "base", "series") == ()
+
+
+def test_what_repeats_itself_as_long_as_it_has_time_is_one_result() -> None:
+    def told(times: int) -> Told:
+        numbers = ["", *(f" #{number}" for number in range(2, times + 1))]
+        repeats = {f"t: x{number}": PASS for number in numbers} | {f"t: y{number}": SKIP for number in numbers[:-1]}
+        return {"t": PASS} | repeats
+
+    slow, fast = told(2), told(7)
+    bad = fast | {"t: x #5": FAIL}
+
+    assert {name: row.verdict for name, row in compared([slow], [fast]).items()} == {
+        "t": CaseVerdict.PASS,
+        "t: x": CaseVerdict.PASS,
+        "t: y": CaseVerdict.SKIPPED,
+    }
+    assert compared([slow], [bad])["t: x"].verdict is CaseVerdict.REGRESSED
+    assert compared([bad], [slow])["t: x"].verdict is CaseVerdict.FIXED
+
+
+def test_a_result_that_comes_as_often_in_each_boot_stands_for_itself() -> None:
+    twice = {"t": PASS, "t: x": PASS, "t: x #2": PASS}
+
+    assert compared([twice], [twice | {"t: x #2": FAIL}])["t: x #2"].verdict is CaseVerdict.REGRESSED
+    cut = compared([twice], [{"t": FAIL, "t: x": PASS}])  # it ended early and did not pass: no loop
+    assert (cut["t"].verdict, cut["t: x #2"].verdict) == (CaseVerdict.REGRESSED, CaseVerdict.REGRESSED)
