@@ -84,7 +84,8 @@ class Rules:
     any_more: bool = False
     strict: bool = False
     builders: int = 1
-    """Kernels that are built at a time, each in a slot of its own: while one is linked by one CPU, the other compiles."""
+    """Kernels that are built at a time, each in a slot of its own: while one is linked by one CPU, the other compiles.
+    0: one, and only while no guest runs."""
 
 
 class Engine:
@@ -131,7 +132,7 @@ class Engine:
             elif known := _kept(place):
                 self._builds.remove(step)
                 self._take(step, known)
-            elif slot not in self._slots and len(self._slots) < self.rules.builders:
+            elif slot not in self._slots and self._may_build():
                 self._builds.remove(step)
                 self._slots.add(slot)
                 self._start(step, place)
@@ -139,6 +140,11 @@ class Engine:
             later, self._later = self._later, {}
             for work in later.values():
                 self._advance(work)
+
+    def _may_build(self) -> bool:
+        if self.rules.builders == 0:
+            return not (self._slots or self.pool.busy)
+        return len(self._slots) < self.rules.builders
 
     @property
     def building(self) -> bool:
@@ -216,6 +222,8 @@ class Engine:
         for name, work in self._work.items():
             if name not in self.found.cells and name not in self._later:
                 self._advance(work)
+        if self.rules.builders == 0:
+            self._next_builds()
 
     def _close(self, result: CellResult) -> None:
         self.found.cells[result.id] = result

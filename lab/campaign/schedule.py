@@ -40,6 +40,12 @@ class Pool:
         self.children = Children(held)
         self._queue: deque[Job] = deque()
         self._workers: dict[Child, Job] = {}
+        self._cancelled = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a guest runs or is to be started, or nothing may be started any more."""
+        return bool(self._queue or self._workers or self._cancelled)
 
     def run_all(self, jobs: Sequence[Job]) -> list[JobResult]:
         """Run every job to a result, in the order given where slots allow. KeyboardInterrupt: guests quit, then it goes on."""
@@ -71,7 +77,7 @@ class Pool:
             raise
 
     def _fill(self) -> None:
-        while self._queue and len(self._workers) < self.width + self._exact():
+        while self._queue and len(self._workers) < self.width + (self.width > 1 and self._exact()):
             job = self._queue.popleft()
             known = self._left(job)
             if known and (known.status is not Status.MISS or known.attempts > 1):
@@ -119,6 +125,7 @@ class Pool:
         self._workers[child] = job
 
     def _cancel(self) -> None:
+        self._cancelled = True
         self._queue.clear()
         workers, self._workers = self._workers, {}
         for child in self.children.cancel():

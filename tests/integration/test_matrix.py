@@ -25,7 +25,7 @@ from lab.campaign.plan import Ask
 from lab.campaign.rundir import find_run
 from lab.campaign.session import Lab
 from lab.errors import HostError, PatchError
-from lab.events import Event, JobStarted, Note, StageFinished, silent
+from lab.events import Event, JobFinished, JobStarted, Note, StageFinished, StageLine, StageStarted, silent
 from lab.model.judgement import Verdict
 from lab.model.matrix import CellResult
 from lab.model.outcome import Status
@@ -176,6 +176,22 @@ def test_kernels_of_two_kconfigs_are_built_beside_each_other(toys: Path) -> None
     results = run_matrix(root)  # the first build waits for the second to begin, and fails if it does not
 
     assert {cell.status for cell in results.cells} == {Status.PASS}
+
+
+def test_with_no_builders_beside_guests_one_thing_comes_after_another(toys: Path) -> None:
+    matrix = MATRIX.replace(', "broken"', "")
+    root = toy_lab(toys / "lab", matrix)
+    settings = (root / "lab.toml").read_text()
+    (root / "lab.toml").write_text(settings.replace("[budget]\n", "[budget]\nworkers = 1\nbuilders = 0\n"))
+    events: list[Event] = []
+
+    results = run_matrix(root, listen=events)
+
+    steps = [event for event in events if isinstance(event, JobStarted | JobFinished) or getattr(event, "stage", "") == "build"]
+    kinds = [isinstance(event, JobStarted | StageStarted) for event in steps if not isinstance(event, StageLine)]
+    assert kinds == [True, False] * (len(kinds) // 2)
+    assert len(kinds) > 2 * len(results.cells)
+    assert told(results) == told(run_matrix(toy_lab(toys / "beside", matrix)))
 
 
 def test_sampled_rows_wait_until_nothing_is_built(toys: Path) -> None:

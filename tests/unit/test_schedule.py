@@ -41,3 +41,16 @@ def test_one_more_guest_only_where_all_count_instructions(
     pool._fill()
 
     assert [one.id for one in ran] == [f"r{n}" for n in range(started)]
+    assert pool.busy
+
+
+def test_of_one_at_a_time_there_are_never_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(RunDir(tmp_path), Cache(tmp_path), silent, lambda result: None, width=1)
+    monkeypatch.setattr(Pool, "_start", lambda pool, job, attempt: pool._workers.update({object(): job}))
+    job = job_of()
+    assert not pool.busy
+    pool.add([replace(job, id=f"r{n}", guest=replace(job.guest, mode="exact")) for n in range(3)])
+
+    pool._fill()
+
+    assert len(pool._workers) == 1
