@@ -70,7 +70,7 @@ def matrix_verb(lab: Lab, ask: Ask, words: Words) -> None:
         write_json(run.plan, plan)
         maker = LabMaker(lab, ask, plan, source)
         pool = Pool(run, lab.cache, lab.emit, maker.ran, width=width(lab.settings), held=held)
-        engine = Engine(plan, maker, pool, Rules(ask.any, ask.strict, lab.settings.budget.builders), emit=lab.emit)
+        engine = Engine(plan, maker, pool, Rules(ask.any, ask.strict, max(0, lab.settings.budget.builders)), emit=lab.emit)
         what, clock = f"{plan.name}: {len(plan.cells)} cells", lab.clock()
         lab.emit(StageStarted("matrix", what, _forecast(lab, ask, plan).seconds))
         try:

@@ -18,16 +18,24 @@ WORST = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.SKIP)
 
 
 def joined(sides: Sequence[Sequence[JobResult]]) -> list[list[JobResult]]:
-    """The jobs, with one result for all its repeats where boots in which the program passed differ in how many there are."""
-    counts: defaultdict[str, set[int]] = defaultdict(set)
-    for side in sides:
-        for job in side:
-            passed = {case.name for case in job.tests if case.status is Status.PASS}
-            for name, count in Counter(AGAIN.sub("", case.name) for case in job.tests if SEPARATOR in case.name).items():
-                if name.partition(SEPARATOR)[0] in passed:
-                    counts[name].add(count)
-    loops = {name.partition(SEPARATOR)[0] for name, found in counts.items() if len(found) > 1}
+    """The jobs, with one result for all its repeats where a program goes round and round, and boots differ in how often."""
+    rounds: defaultdict[str, set[int]] = defaultdict(set)
+    for job in (job for side in sides for job in side):
+        for program, found in _rounds(job.tests).items():
+            rounds[program].add(found)
+    loops = {program for program, found in rounds.items() if len(found) > 1 and 0 not in found}
     return [[replace(job, tests=tuple(_joined(job.tests, loops))) for job in side] for side in sides]
+
+
+def _rounds(cases: Sequence[Case]) -> dict[str, int]:
+    """How often each program that passed went through all of its results, the last time begun included; 0: it did not."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for case in cases:
+        if SEPARATOR in case.name:
+            counts[case.name.partition(SEPARATOR)[0]][AGAIN.sub("", case.name)] += 1
+    passed = {case.name for case in cases if case.status is Status.PASS}
+    often = {program: found.values() for program, found in counts.items() if program in passed}
+    return {program: max(found) if max(found) - min(found) <= 1 else 0 for program, found in often.items()}
 
 
 def _joined(cases: Iterable[Case], loops: set[str]) -> list[Case]:

@@ -236,3 +236,11 @@ def test_a_result_that_comes_as_often_in_each_boot_stands_for_itself() -> None:
     assert compared([twice], [twice | {"t: x #2": FAIL}])["t: x #2"].verdict is CaseVerdict.REGRESSED
     cut = compared([twice], [{"t": FAIL, "t: x": PASS}])  # it ended early and did not pass: no loop
     assert (cut["t"].verdict, cut["t: x #2"].verdict) == (CaseVerdict.REGRESSED, CaseVerdict.REGRESSED)
+
+
+def test_a_result_that_is_lost_from_among_others_is_no_loop() -> None:
+    base = {"t": PASS, "t: x": PASS, "t: x #2": PASS, "t: x #3": PASS, "t: y": PASS}
+
+    assert (
+        compared([base], [{"t": PASS, "t: x": PASS, "t: x #2": PASS, "t: y": PASS}])["t: x #3"].verdict is CaseVerdict.REGRESSED
+    )
