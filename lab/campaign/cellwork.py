@@ -122,10 +122,8 @@ def result_of(work: Work, results: Results, rows: Rows, *, any_more: bool, stric
     """What became of a cell all of whose boots are finished."""
     jobs = [results[job.id] for job in work.jobs(results)]
     status = cell_status([job.status for job in jobs], rows, any_more=any_more, strict=strict)
-    bad = next((job for job in sorted(jobs, key=_badness) if job.status is not Status.PASS), None)
-    message = (bad.message or str(bad.status)).splitlines()[0] if bad else ""
     ids = tuple(job.id for job in jobs)
-    return cell_result(work.cell, work.labels, status=status, verdict=word(rows), message=message or _worst_row(rows), jobs=ids)
+    return cell_result(work.cell, work.labels, status=status, verdict=word(rows), message=_message(jobs, rows), jobs=ids)
 
 
 def judged_again(
@@ -143,7 +141,7 @@ def judged_again(
         base, patched = _sides([job for job in own if job.status is Status.PASS])
         rows = Rows(compare(payload, base, patched, cell.a, cell.b) if base and patched else ())
     status = cell_status([job.status for job in own], rows, any_more=any_more, strict=strict)
-    return replace(cell, status=status, verdict=word(rows)), rows
+    return replace(cell, status=status, verdict=word(rows), message=_message(own, rows)), rows
 
 
 def cell_result(
@@ -168,6 +166,13 @@ def word(rows: Rows) -> str:
     seen = {row.verdict for row in rows.comparisons if row.kind != "info"}
     tested = {row.verdict for row in rows.tests}
     return str(next((one for one in WORDS if one in seen), None) or next((one for one in TEST_WORDS if one in tested), ""))
+
+
+def _message(jobs: Sequence[JobResult], rows: Rows) -> str:
+    """What the worst boot says, if one did not pass, else the row that a person looks at first."""
+    bad = next((job for job in sorted(jobs, key=_badness) if job.status is not Status.PASS), None)
+    message = (bad.message or str(bad.status)).splitlines()[0] if bad else ""
+    return message or _worst_row(rows)
 
 
 def _worst_row(rows: Rows) -> str:

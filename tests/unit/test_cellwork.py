@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from report_samples import COSTLY, EQUAL, FEWER, MORE, WOBBLE
 
-from lab.campaign.cellwork import Rows, cell_status, word
+from lab.campaign.cellwork import Rows, cell_status, judged_again, word
 from lab.model.judgement import Comparison
-from lab.model.outcome import Status
+from lab.model.matrix import CellResult
+from lab.model.outcome import Case, Status
+from lab.model.run import JobResult, PayloadSpec, Role
 from lab.model.suite import CaseRow, CaseVerdict
 
 
@@ -16,6 +21,20 @@ def test_a_regressed_test_fails_the_cell() -> None:
 
     assert word(rows) == "REGRESSED"
     assert cell_status([Status.PASS], rows, any_more=False, strict=False) is Status.FAIL
+
+
+def test_a_cell_judged_again_loses_what_was_held_against_it() -> None:
+    sides: tuple[Role, Role] = ("baseline", "patched")
+    plain = [JobResult(f"k.{role}", (), 0, "default", "plain", "kunit", role, 1, Status.PASS, 1.0) for role in sides]
+    boots = [replace(boot, tests=(Case("list", Status.PASS),)) for boot in plain]
+    suite = PayloadSpec("kunit", "KUnit suites", Path(), "hash", ("sh", "./run"), (), kind="kunit")
+    ids = tuple(boot.id for boot in boots)
+    cell = CellResult("c", "x", 1, 1, "default", "plain", "kunit", "base", "x", Status.FAIL, "BROKEN", "list: BROKEN", ids)
+
+    again, rows = judged_again(cell, boots, suite, any_more=False, strict=False)
+
+    assert (again.status, again.verdict, again.message) == (Status.PASS, "PASS", "")
+    assert [row.verdict for row in rows.tests] == [CaseVerdict.PASS]
 
 
 def case_row(verdict: CaseVerdict) -> CaseRow:
