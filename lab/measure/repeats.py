@@ -7,14 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lab.model.outcome import Case, Status
+from lab.model.outcome import SEVERITY, Case, Status
 from lab.model.run import JobResult
 from lab.model.suite import SEPARATOR
 
 AGAIN = re.compile(r" #\d+$")
 """What formats.kselftest adds to a name that comes again."""
-WORST = (Status.FAIL, Status.ERROR, Status.MISS, Status.PASS, Status.SKIP)
-"""What the repeats of a result come to: the first of these that one of them is."""
 
 
 def joined(sides: Sequence[Sequence[JobResult]]) -> list[list[JobResult]]:
@@ -42,6 +40,6 @@ def _joined(cases: Iterable[Case], loops: set[str]) -> list[Case]:
     found: dict[str, Case] = {}
     for case in cases:
         name = AGAIN.sub("", case.name) if case.name.partition(SEPARATOR)[0] in loops else case.name
-        if name not in found or WORST.index(case.status) < WORST.index(found[name].status):
+        if name not in found or SEVERITY.index(case.status) > SEVERITY.index(found[name].status):
             found[name] = replace(case, name=name)
     return list(found.values())

@@ -228,6 +228,7 @@ def test_what_repeats_itself_as_long_as_it_has_time_is_one_result() -> None:
     }
     assert compared([slow], [bad])["t: x"].verdict is CaseVerdict.REGRESSED
     assert compared([bad], [slow])["t: x"].verdict is CaseVerdict.FIXED
+    assert compared([slow], [fast | {"t: x #5": SKIP}])["t: x"].verdict is CaseVerdict.REGRESSED
 
 
 def test_a_result_that_comes_as_often_in_each_boot_stands_for_itself() -> None:
