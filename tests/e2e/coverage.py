@@ -60,15 +60,6 @@ def rows(vmlinux: Path, files: Iterable[str]) -> list[Row]:
     return found
 
 
-def plugin_argument(table: Iterable[Row], into: Path) -> str:
-    """What --qemu-arg takes to write the executed addresses of these rows below `into`."""
-    plugin = into / "coverage.so"
-    words = ["gcc", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC", "-DLAB_API=1"]
-    subprocess.run([*words, "-o", plugin, HERE / "coverage_plugin.c"], check=True)
-    addresses = [row.address for row in table]
-    return f"-plugin {plugin},low={min(addresses):x},high={max(addresses) + 1:x},into={into}"
-
-
 def executed(into: Path) -> frozenset[int]:
     """The addresses that all QEMUs wrote; a line that was cut off says nothing."""
     texts = [path.read_text().rpartition("\n")[0].splitlines() for path in into.glob("*.addresses")]
