@@ -248,8 +248,16 @@ class LabProgram(Program):
         self._usage(super().parse_core, argv)
 
     def parse_tasks(self) -> None:
-        """Parse verbs and their options."""
+        """Parse verbs and their options; Invoke takes an option for the word that a verb still waits for."""
         self._usage(super().parse_tasks)
+        for parsed in self.tasks:
+            for word in (str(arg.value) for arg in parsed.args.values() if arg.positional):
+                if word == "--help" and parsed.name:
+                    self.print_task_help(parsed.name)
+                    raise Exit
+                if word.startswith("--"):
+                    message = f"{parsed.name} wants a word before {word}\n./inv --help {parsed.name} names its words and options"
+                    raise Exit(message, code=fault(USAGE))
 
     def _usage(self, step: Callable[..., None], *args: Any) -> None:
         try:

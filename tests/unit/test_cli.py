@@ -138,6 +138,7 @@ def test_words_after_two_dashes_pass_through_unchanged(monkeypatch: pytest.Monke
         ("build -s x", 2, "No idea what '-s' is"),
         ("misused", 2, "what"),
         ("misused thing", 2, "no thing"),
+        ("misused --thing", 2, "misused wants a word before --thing"),
         ("refused", 1, "hint: rebase it"),
         ("broken", 3, "this is a bug of the lab: ZeroDivisionError: oh"),
         ("full", 3, "No space left on device (/reports/x)"),
@@ -158,6 +159,11 @@ def test_exit_codes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 )  # fmt: skip
 def test_what_is_no_verdict_of_a_step_ends_git_bisect_run(monkeypatch: pytest.MonkeyPatch, text: str, code: int) -> None:
     assert line(monkeypatch, text) == code
+
+
+def test_help_of_a_verb_that_waits_for_a_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert line(monkeypatch, "misused --help") == 0
+    assert "Misuse." in capsys.readouterr().out
 
 
 def test_a_failed_verb_stops_the_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
