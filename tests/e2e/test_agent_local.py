@@ -25,7 +25,7 @@ EVERYTHING = "full"
 PREEMPTIBLE = "CONFIG_PREEMPT_VOLUNTARY=n CONFIG_PREEMPT=y CONFIG_INET_DIAG=y CONFIG_INET_DIAG_DESTROY=y"
 """Full preemption, and what one of the race tests asks for."""
 TIMES = 25
-"""As many rounds as the race tests have by themselves: 1,000,000 of waking up, 10,000 to a ring and back, 7,500 of taking down."""
+"""As many rounds as the race tests have by themselves: 1,000,000 of waking up, 10,000 to a ring and back, 7,500 of storm."""
 
 
 def lines_of_the_series(*words: str) -> list[Row]:
