@@ -67,9 +67,11 @@ def price_series(lab: Lab, ask: Ask, *, good: int = 0, bad: int | None = None) -
     sides = [stack.side(lab, ask, Point(k)) for k in range(good, last + 1)]
     kernels = [_built(lab, ask, side) for side in (replace(sides[0], role="baseline"), *sides[1:])]
     _boot(lab, ask, kernels, payloads)
-    _test(lab, ask, kernels)
+    _test(lab, ask, kernels, stack.side(lab, ask, Point(len(stack.series.patches))))
     named = zip(stack.series.patches[good:last], pairwise(kernels), strict=True)
     patches = [_priced(lab, ask, patch, pair, payloads) for patch, pair in named]
+    if patches and last == len(stack.series.patches):
+        patches[-1] = _finished(patches[-1])
     whole = [row for payload in payloads for row in _compared(payload, kernels[0], kernels[-1])]
     guest = lab.guest(ask, payloads[0] if payloads else None).name
     names = tuple(payload.name for payload in payloads)
@@ -135,12 +137,11 @@ def _boot(lab: Lab, ask: Ask, kernels: Sequence[_Kernel], payloads: Sequence[Pay
     _share(kernels)
 
 
-def _test(lab: Lab, ask: Ask, kernels: Sequence[_Kernel]) -> None:
-    """Boot the kernels once more, with the self-tests that the series brings."""
-    built = [(kernel.side, kernel.build) for kernel in kernels if kernel.build]
+def _test(lab: Lab, ask: Ask, kernels: Sequence[_Kernel], whole: Side) -> None:
+    """Boot the kernels once more, with the self-tests that the whole series brings."""
     new = [kernel for kernel in _distinct(kernels) if kernel.build]
     if new:
-        found = boots_with_tests(lab, ask, [(kernel.side, kernel.build) for kernel in new if kernel.build], built[-1])
+        found = boots_with_tests(lab, ask, [(kernel.side, kernel.build) for kernel in new if kernel.build], whole)
         for kernel, results in zip(new, found, strict=True):
             kernel.tests = results
     _share(kernels)
@@ -206,6 +207,13 @@ def _priced(lab: Lab, ask: Ask, patch: Patch, pair: tuple[_Kernel, _Kernel], pay
         rows=tuple(rows),
         explanations=tuple(_explained(lab, ask, pair, rows)) if ask.explain else (),
     )
+
+
+def _finished(price: PatchPrice) -> PatchPrice:
+    """The last patch of the whole series: no later one can make its self-tests pass."""
+    failing = [row.test for row in price.tests if row.verdict not in BREAKS and {*row.patched} == {Status.FAIL}]
+    told = "; ".join([*([price.message] if price.message else []), *(f"{test} fails on the whole series" for test in failing)])
+    return replace(price, status=Status.FAIL, message=told) if failing else price
 
 
 def _broken(row: CaseRow) -> str:

@@ -18,22 +18,19 @@ from lab.model.run import Job, JobResult
 from lab.model.suite import CaseRow
 
 
-def boots_with_tests(
-    lab: Lab, ask: Ask, kernels: Sequence[tuple[Side, Build]], last: tuple[Side, Build]
-) -> list[list[JobResult]]:
-    """The boots of each kernel, in the order of the series, with the tests of the tree of `last`; none if it declares none.
+def boots_with_tests(lab: Lab, ask: Ask, kernels: Sequence[tuple[Side, Build]], whole: Side) -> list[list[JobResult]]:
+    """The boots of each kernel, in the order of the series, with the tests of the tree of `whole`; none if it declares none.
 
-    The last tree's, since most series bring their tests last: of an early kernel they tell what it cannot do yet. One boot of
+    The whole tree's, since most series bring their tests last: of an early kernel they tell what it cannot do yet. One boot of
     each; where neighbours differ a second one of both. Raises UsageError, HostError.
     """
-    side, kernel = last
-    if not side.series[-1].selftests:
+    if not whole.series[-1].selftests:
         return [[] for _ in kernels]
     ask = replace(ask, guest=GUEST if GUEST in lab.settings.guest else ask.guest)
     wants = wanted(lab, ask, OWN)
-    tests = selftests_of(lab, ask, side, kernel, wants)
+    tests = selftests_of(lab, ask, whole, kernels[-1][1], wants)
     check_known(wants, [tests])
-    payload = replace(tests_payload(lab, ask, tests, side, 0), name=payload_name(lab, "kselftest"))
+    payload = replace(tests_payload(lab, ask, tests, whole, 0), name=payload_name(lab, "kselftest"))
     bench = lab.bench(with_log(ask), payload)
     found: list[list[JobResult]] = [[] for _ in kernels]
     _round(lab, ask, found, {place: bench.job(*one, payload, 1) for place, one in enumerate(kernels)})

@@ -135,3 +135,14 @@ def test_a_patch_that_breaks_a_self_test_on_the_way_fails_the_list(tmp_path: Pat
     assert [patch.status for patch in only(results).patches] == [Status.PASS, Status.PASS, Status.FAIL]
     assert "own:reads.sh: more passed without it" in only(results).patches[-1].message
     assert (results.status, results.exit) == (Status.FAIL, 1)
+
+
+def test_a_self_test_that_fails_on_the_whole_series_fails_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = declared(lab(tmp_path, monkeypatch, harmless(1), TESTED))
+
+    results = bisect(root, [], payload="reads", profile=True)
+
+    assert [patch.status for patch in only(results).patches] == [Status.PASS, Status.FAIL]
+    assert "own:reads.sh: more fails on the whole series" in only(results).patches[-1].message
+    assert (results.status, results.exit) == (Status.FAIL, 1)
+    assert bisect(root, [], payload="reads", profile=True, bad="1").status is Status.PASS
