@@ -9,16 +9,14 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../../lab/measure/cost_api.h"
+#include "range.h"
 
 EXPORT int qemu_plugin_version = LAB_API;
 EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
 
-static uint64_t low, high;
 static FILE *out;
 
 static void translated(plugin_id id, struct qemu_plugin_tb *tb)
@@ -29,27 +27,24 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 	for (i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		uint64_t at = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, i));
 
-		if (at >= low && at < high)
+		if (in_range(at))
 			fprintf(out, "%" PRIx64 "\n", at);
 	}
 }
 
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
-	char path[4096] = "";
+	char path[4096];
 	int i;
 
 	(void)info;
-	for (i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "low=", 4))
-			low = strtoull(argv[i] + 4, NULL, 16);
-		else if (!strncmp(argv[i], "high=", 5))
-			high = strtoull(argv[i] + 5, NULL, 16);
-		else if (!strncmp(argv[i], "into=", 5))
-			snprintf(path, sizeof(path), "%s/%d.addresses", argv[i] + 5, (int)getpid());
-	}
+	for (i = 0; i < argc; i++)
+		range_argument(argv[i]);
+	if (!low || high <= low || !into)
+		return -1;
+	snprintf(path, sizeof(path), "%s/%d.addresses", into, (int)getpid());
 	out = fopen(path, "w");
-	if (!low || high <= low || !out)
+	if (!out)
 		return -1;
 	setvbuf(out, NULL, _IOLBF, 0);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);

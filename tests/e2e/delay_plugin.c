@@ -4,25 +4,24 @@
  *
  * To the guest that is a CPU that its host took away between two instructions. The others go on: for multi-threaded TCG.
  *
- * arguments: low=ADDRESS,high=ADDRESS,one_in=INSTRUCTIONS,most_us=MICROSECONDS,into=DIRECTORY; a file for each QEMU holds how often each of
- * CPUS vCPUs stood still, as uint64_t
+ * arguments: those of range.h, one_in=INSTRUCTIONS,most_us=MICROSECONDS; a file for each QEMU holds how often each of CPUS
+ * vCPUs stood still, as uint64_t
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "../../lab/measure/cost_api.h"
+#include "range.h"
 
 #define CPUS 64
 
 EXPORT int qemu_plugin_version = LAB_API;
 EXPORT int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv);
 
-static uint64_t low, high, one_in, most_us, *delays;
+static uint64_t one_in, most_us, *delays;
 static struct { uint64_t state, pad[7]; } luck[CPUS];	/* a line of the cache for each vCPU */
 
 /* George Marsaglia, Xorshift RNGs, 2003. */
@@ -53,21 +52,20 @@ static void translated(plugin_id id, struct qemu_plugin_tb *tb)
 	(void)id;
 	for (i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		uint64_t at = qemu_plugin_insn_vaddr(insn);
 
-		if (at >= low && at < high)
+		if (in_range(qemu_plugin_insn_vaddr(insn)))
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, executed, NO_REGS, NULL);
 	}
 }
 
-static uint64_t *counters(const char *directory)
+static uint64_t *counters(void)
 {
 	const size_t size = CPUS * sizeof(uint64_t);
 	char path[4096];
 	void *at;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%d.delays", directory, (int)getpid());
+	snprintf(path, sizeof(path), "%s/%d.delays", into, (int)getpid());
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0 || ftruncate(fd, size))
 		return NULL;
@@ -78,22 +76,19 @@ static uint64_t *counters(const char *directory)
 
 int qemu_plugin_install(plugin_id id, const struct qemu_info *info, int argc, char **argv)
 {
+	const char *value;
 	int i;
 
 	(void)info;
 	for (i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "low=", 4))
-			low = strtoull(argv[i] + 4, NULL, 16);
-		else if (!strncmp(argv[i], "high=", 5))
-			high = strtoull(argv[i] + 5, NULL, 16);
-		else if (!strncmp(argv[i], "one_in=", 7))
-			one_in = strtoull(argv[i] + 7, NULL, 10);
-		else if (!strncmp(argv[i], "most_us=", 8))
-			most_us = strtoull(argv[i] + 8, NULL, 10);
-		else if (!strncmp(argv[i], "into=", 5))
-			delays = counters(argv[i] + 5);
+		if ((value = value_of(argv[i], "one_in")))
+			one_in = strtoull(value, NULL, 10);
+		else if ((value = value_of(argv[i], "most_us")))
+			most_us = strtoull(value, NULL, 10);
+		else
+			range_argument(argv[i]);
 	}
-	if (!low || high <= low || !one_in || !most_us || !delays)
+	if (!low || high <= low || !one_in || !most_us || !into || !(delays = counters()))
 		return -1;
 	for (i = 0; i < CPUS; i++)
 		luck[i].state = 88172645463325252ull + i;

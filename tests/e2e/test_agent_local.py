@@ -62,6 +62,11 @@ def test_what_runs_together_is_found_by_its_rows() -> None:
     assert body(table) == (0x5000, 0x5011)
 
 
+def test_the_plugins_compile(tmp_path: Path) -> None:
+    for name in ("coverage", "delay"):
+        assert plugin_argument(name, 0x10, 0x20, tmp_path, one_in=9).endswith(f"low=10,high=20,into={tmp_path},one_in=9")
+
+
 def test_there_are_ten_mutants() -> None:
     assert len(MUTANTS) == 10
 
