@@ -10,11 +10,12 @@ from lab.campaign.settings import Default, MatrixTable, Upto, unknown
 from lab.errors import UsageError
 from lab.model.change import Series
 from lab.model.machine import GuestSpec
-from lab.model.matrix import SUITES, Cell, Kernel, LeftOut, Plan
+from lab.model.matrix import OWN, SUITES, Cell, Kernel, LeftOut, Plan
 
 SUITE_GUESTS = {"kselftest": "debian", "kunit": "plain"}
 """What the verbs of the kernel's own tests boot when they are not told."""
-KUNIT = "KUNIT"
+KUNIT = ("KUNIT", "KUNIT_DEBUGFS")
+"""What a kernel needs to run suites at boot and to tell of them."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def expand(name: str, table: MatrixTable, there: Catalogue) -> Plan:
                 cell = Cell(series, upto, patches, kconfig, guest, payload, base, patched)
                 why = _unfit(cell, there)
                 if why:
-                    out.append(LeftOut(f"{payload} on guest {guest}, kconfig {kconfig}", why))
+                    out.append(LeftOut(f"{payload} of {series} on guest {guest}, kconfig {kconfig}", why))
                 else:
                     cells.append(cell)
     if not cells:
@@ -184,6 +185,8 @@ def _kernels(stacked: Stacked, name: str, upto: int, kconfig: str, payload: str)
 def _unfit(cell: Cell, there: Catalogue) -> str:
     if cell.suite is None:
         return there.payloads[cell.payload].lacks(there.guests[cell.guest])
-    if cell.suite[0] == "kunit" and KUNIT not in there.kconfigs[cell.kconfig]:
-        return f"kconfig {cell.kconfig} does not ask for CONFIG_{KUNIT}"
-    return ""
+    verb, words = cell.suite
+    lost = [symbol for symbol in KUNIT if verb == "kunit" and symbol not in there.kconfigs[cell.kconfig]]
+    if lost:
+        return f"kconfig {cell.kconfig} does not ask for CONFIG_{lost[0]}"
+    return "it declares no self-tests" if (verb, words) == ("kselftest", OWN) and not there.stacks[cell.series].last.selftests else ""

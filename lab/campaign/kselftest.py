@@ -27,12 +27,11 @@ from lab.kernel.selftests import (
 from lab.kernel.slot import slot_name
 from lab.kernel.tree import apply
 from lab.model.change import Build, Tree
+from lab.model.matrix import OWN
 from lab.model.run import PayloadSpec
 from lab.model.suite import CaseRow
 from lab.proc import quote
 
-OWN = "own"
-"""The word for the self-tests that the series declares."""
 GUEST = "debian"
 DEFAULT_TIMEOUT_S, ENDLESS_S = 45, 600
 """What tools/testing/selftests/kselftest/runner.sh gives a test, and what we give one that its target does not limit."""

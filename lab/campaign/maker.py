@@ -8,11 +8,13 @@ from lab.campaign.bench import again_line
 from lab.campaign.builder import Made, Request
 from lab.campaign.cellwork import BenchWork, Work
 from lab.campaign.engine import Step
+from lab.campaign.kselftest import wanted
 from lab.campaign.kunit import kunit_sides
 from lab.campaign.plan import Ask, Side
 from lab.campaign.session import Lab
 from lab.campaign.suitework import suite_work
 from lab.errors import LabError
+from lab.kernel.selftests import Want
 from lab.model.change import Build, Source
 from lab.model.matrix import Cell, Kernel, Plan, file_name, shortened
 from lab.model.run import JobResult
@@ -50,8 +52,12 @@ class LabMaker:
 
     def steps(self, cell: Cell) -> tuple[Step, Step]:
         """Both kernels, with the self-tests that the cell runs."""
-        wants = cell.suite[1] if cell.suite and cell.suite[0] == "kselftest" else ""
+        wants = " ".join(str(want) for want in self._wants(cell))
         return self._step(cell.base, wants), self._step(cell.patched, wants)
+
+    def _wants(self, cell: Cell) -> tuple[Want, ...]:
+        """The self-tests that the cell runs; those a series declares are other ones for each series."""
+        return wanted(self.lab, self.asked(cell), cell.suite[1]) if cell.suite and cell.suite[0] == "kselftest" else ()
 
     def _step(self, kernel: Kernel, wants: str) -> Step:
         lab = self.lab

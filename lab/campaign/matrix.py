@@ -29,7 +29,7 @@ from lab.kernel.series import combine, list_series
 from lab.kernel.tree import apply
 from lab.measure.payload import Declaration, list_payloads, read_declaration
 from lab.measure.payload import expand as metrics_of
-from lab.model.matrix import Cell, Kernel, Plan
+from lab.model.matrix import OWN, Cell, Kernel, Plan
 from lab.model.run import PayloadSpec, Results
 from lab.model.wire import read_json, to_json, write_json
 from lab.report.ci import github_text, gitlab_text
@@ -141,6 +141,8 @@ def plan_of(lab: Lab, ask: Ask, name: str = "", part: str = "") -> Plan:
     facts = {f"payload {one}": digest_files(*_sources(lab, one)) for one in sorted(payloads)}
     facts |= {f"guest {one}": repr(there.guests[one]) for one in sorted(guests)}
     facts |= {f"selftest {one}": repr(words) for one, words in lab.settings.selftests.items() if table.suites}
+    own = dict.fromkeys(cell.series for cell in plan.cells if cell.suite == ("kselftest", OWN))
+    facts |= {f"own {one}": " ".join(there.stacks[one].last.selftests) for one in own}
     facts |= {"baseline_boots": str(table.baseline_boots), "cc": ask.cc, "accel": ask.accel, "source": pin}
     inputs = {kernel.id: inputs_of(lab.root, kernel, pin) for kernel in plan.kernels}
     whole = replace(plan, inputs=inputs, facts=facts)

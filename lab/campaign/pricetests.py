@@ -7,12 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 from lab.campaign.bench import run_stage
-from lab.campaign.kselftest import GUEST, OWN, check_known, selftests_of, tests_payload, wanted
+from lab.campaign.kselftest import GUEST, check_known, selftests_of, tests_payload, wanted
 from lab.campaign.plan import Ask, Side
 from lab.campaign.rounds import payload_name, with_log
 from lab.campaign.session import Lab
 from lab.measure.regress import rows, unsettled
 from lab.model.change import Build
+from lab.model.matrix import OWN
 from lab.model.outcome import Status
 from lab.model.run import Job, JobResult
 from lab.model.suite import CaseRow

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from lab.campaign.builder import Made
 from lab.campaign.cellwork import Results, Rows
-from lab.campaign.kselftest import sides_of
+from lab.campaign.kselftest import sides_of, wanted
 from lab.campaign.kunit import kunit_payload, with_suites
 from lab.campaign.plan import Ask, Side
 from lab.campaign.rounds import Rounds, Sided, with_log
 from lab.campaign.session import Lab
-from lab.kernel.selftests import parse_wants
 from lab.model.matrix import Cell
 from lab.model.run import Job
 
@@ -50,6 +49,6 @@ def suite_work(lab: Lab, ask: Ask, cell: Cell, base: tuple[Side, Made], patched:
         sides = [Sided(side, kernel, payload) for side, kernel in kernels]
     else:
         tests = [made.tests for _, made in (base, patched) if made.tests]
-        sides = sides_of(lab, ask, kernels, tests, parse_wants(words), name=cell.payload)
+        sides = sides_of(lab, ask, kernels, tests, wanted(lab, ask, words), name=cell.payload)
     bench = lab.bench(with_log(ask), sides[0].payload)
     return SuiteWork(cell, Rounds(bench, tuple(sides), repeats, (cell.base, cell.patched, cell.base)))

@@ -59,6 +59,8 @@ class Cell:
 
 
 SUITES = ("kselftest", "kunit")
+OWN = "own"
+"""The target of kselftest that stands for the self-tests a series declares."""
 LONG = 80
 """Characters of a part of a file name."""
 

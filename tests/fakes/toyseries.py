@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fakeguest import ROOT
-from kerneltree import FILES, commit, developer_tree, format_patches, tarball
+from kerneltree import FILES, SELFTESTS_MK, TESTS, commit, developer_tree, format_patches, tarball
 from toylab import IMAGE, PAYLOAD, SETTINGS, closed, say
 
 from lab.campaign.bisection import Words, bisect_verb
@@ -33,7 +33,7 @@ MAKEFILE = FILES["Makefile"]
 for change in NUMBERED:
     assert change[0] in MAKEFILE
     MAKEFILE = MAKEFILE.replace(*change)
-MAKEFILE += "\nifeq ($(C),2)\n$(OBJECTS): FORCE\nFORCE:\nendif\n"
+MAKEFILE += "\nheaders:\n\nifeq ($(C),2)\n$(OBJECTS): FORCE\nFORCE:\nendif\n"
 CHECKPATCH = 'my $text = join "", <STDIN>; print "total: 0 errors, 0 warnings, 0 checks, 1 lines checked\\n";\n'
 TOY = {
     **FILES,
@@ -42,11 +42,23 @@ TOY = {
     "scripts/checkpatch.pl": CHECKPATCH,
     "init/fake": "ready\n",
     "init/number": "100\n",
+    f"{TESTS}/Makefile": "all:\n",
+    f"{TESTS}/lib.mk": SELFTESTS_MK,
 }
 SCRIPT = r"""#!/bin/sh
 printf 'KTAP version 1\n1..1\n# sample reads %s calls\nok 1 reads\n' "$(uname -r | sed 's/.*\.\([0-9]*\)-.*/\1/')"
 """
+SELFTEST = r"""#!/bin/sh
+echo TAP version 13
+echo 1..2
+echo ok 1 reads
+case $(uname -r) in *.107-*) echo ok 2 more ;; *) echo not ok 2 more; exit 1 ;; esac
+"""
 Change = Mapping[str, tuple[str, str]]
+TESTED: Change = {
+    f"{TESTS}/own/Makefile": ("", "TEST_PROGS := reads.sh\ninclude ../lib.mk\n"),
+    f"{TESTS}/own/reads.sh": ("", SELFTEST),
+}
 
 
 def harmless(k: int) -> Change:
@@ -74,6 +86,12 @@ def toy_lab(root: Path, changes: Sequence[Change]) -> Path:
     (place / "Makefile").write_text("$(OUT)/reads: reads.sh\n\tcp reads.sh $@ && chmod 755 $@\n")
     (place / "reads.sh").write_text(SCRIPT)
     (root / "images").symlink_to(ROOT / "images")
+    return root
+
+
+def declared(root: Path) -> Path:
+    """The lab, whose series declares the self-tests of TESTED."""
+    (root / "patches" / "mine" / "series.toml").write_text('selftests = ["own"]\n')
     return root
 
 

@@ -18,6 +18,8 @@ from junitparser import JUnitXml
 from kerneltree import VNG
 from processes import named, wait_until_gone
 from toylab import MATRIX, PAYLOAD, run_matrix, toy_lab, use_toys
+from toyseries import TESTED, declared
+from toyseries import toy_lab as lab_of_series
 
 from lab.campaign.again import rejudged
 from lab.campaign.matrix import plan_of, run_of
@@ -116,6 +118,18 @@ def test_a_kernel_that_nobody_can_use_is_not_built(toys: Path) -> None:
     assert [(cell.upto, cell.status) for cell in results.cells] == [(1, Status.ERROR), (2, Status.ERROR)]
     assert len((toys / "vng.calls").read_text().splitlines()) == 1
     assert results.exit == 3
+
+
+def test_own_stands_for_the_self_tests_that_a_series_declares(toys: Path) -> None:
+    root = declared(lab_of_series(toys / "lab", [{"init/number": ("100\n", "107\n")}, TESTED]))
+    with (root / "lab.toml").open("a") as settings:
+        settings.write('[matrix.default]\nseries = ["mine"]\nguests = ["fake"]\nsuites = ["kselftest own"]\n')
+
+    results = run_matrix(root)
+
+    assert [(cell.payload, cell.status, cell.verdict) for cell in results.cells] == [("kselftest own", Status.PASS, "NEW")]
+    assert {row.test for row in results.tests} >= {"own:reads.sh: reads", "own:reads.sh: more"}
+    assert results.exit == 0
 
 
 def test_a_payload_that_does_not_build_is_no_verdict_on_the_series(toys: Path) -> None:

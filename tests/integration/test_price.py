@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from kerneltree import SELFTESTS_MK, TESTS
+from kerneltree import TESTS
 from test_bisect import BROKEN, COMMENTED, MORE, WARNS, lab
-from toyseries import bisect, harmless, makes
+from toyseries import TESTED, bisect, declared, harmless, makes
 
 from lab.campaign.rundir import RunDir
 from lab.errors import UsageError
@@ -21,19 +21,6 @@ from lab.report.prices import tables
 
 LOUD = {"init/main.c": ("\tstruct file file", "#warning look here\n\tstruct file file")}
 HEADER = {"include/file.h": ("int mode;", "int mode;\n\tint more;")}
-SELFTEST = r"""#!/bin/sh
-echo TAP version 13
-echo 1..2
-echo ok 1 reads
-case $(uname -r) in *.107-*) echo ok 2 more ;; *) echo not ok 2 more; exit 1 ;; esac
-"""
-TESTED = {
-    "Makefile": ("\nbzImage:", "\nheaders:\n\nbzImage:"),
-    f"{TESTS}/Makefile": ("", "all:\n"),
-    f"{TESTS}/lib.mk": ("", SELFTESTS_MK),
-    f"{TESTS}/own/Makefile": ("", "TEST_PROGS := reads.sh\ninclude ../lib.mk\n"),
-    f"{TESTS}/own/reads.sh": ("", SELFTEST),
-}
 LESS = {"init/number": ("107\n", "101\n")}
 
 
@@ -105,11 +92,6 @@ def test_a_row_that_nothing_has_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
     with pytest.raises(UsageError, match="no payload has writes"):
         bisect(root, [], payload="reads", row="writes", profile=True)
-
-
-def declared(root: Path) -> Path:
-    (root / "patches" / "mine" / "series.toml").write_text('selftests = ["own"]\n')
-    return root
 
 
 def test_the_self_tests_of_the_whole_series_run_on_every_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

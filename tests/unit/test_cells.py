@@ -33,7 +33,7 @@ def series(name: str, patches: int, requires: tuple[str, ...] = (), **more: tupl
 
 FOUNDATION = series("foundation", 2)
 SHORT = series("short", 1, options=("CONFIG_SHORT=y",), kunit=("CONFIG_SHORT_KUNIT=y",))
-LONG = series("long", 6, ("foundation",), payloads=("pair",))
+LONG = series("long", 6, ("foundation",), payloads=("pair",), selftests=("net/long",))
 THERE = Catalogue(
     stacks={
         "foundation": Stacked((), (FOUNDATION,)),
@@ -41,7 +41,7 @@ THERE = Catalogue(
         "long": Stacked((FOUNDATION,), (LONG,)),
         "short+long": Stacked((FOUNDATION,), (SHORT, LONG)),
     },
-    kconfigs={"default": frozenset(("SMP",)), "kunit": frozenset(("KUNIT",)), "debug": frozenset()},
+    kconfigs={"default": frozenset(("SMP",)), "kunit": frozenset(("KUNIT", "KUNIT_DEBUGFS")), "debug": frozenset(("KUNIT",))},
     guests={name: GuestSpec(name, hosts=2 if name == "two" else 1) for name in ("one", "many", "two", "debian", "plain")},
     payloads={"any": Suits(), "wide": Suits(("many",)), "pair": Suits((), pair=True)},
     default=Default("short", "default", "one", ("any",)),
@@ -129,11 +129,22 @@ def test_suites_stand_beside_payloads_on_guests_of_their_own() -> None:
         ("kunit list*", "kunit", "plain"),
     ]
     assert [(one.what, one.why) for one in made.left_out] == [
-        ("kunit list* on guest plain, kconfig default", "kconfig default does not ask for CONFIG_KUNIT")
+        ("kunit list* of short on guest plain, kconfig default", "kconfig default does not ask for CONFIG_KUNIT")
     ]
     assert made.cells[-1].patched.sets == ("CONFIG_SHORT=y", "CONFIG_SHORT_KUNIT=y")
     assert made.cells[-1].suite == ("kunit", "list*")
     assert all(re.fullmatch(r"[\w.+-]+", cell.id) for cell in made.cells)
+
+
+def test_suites_that_a_series_or_a_kernel_does_not_have_are_named() -> None:
+    made = plan(series=("short", "long"), kconfigs=("debug",), suites=("kselftest own", "kunit"))
+
+    assert [(cell.payload, cell.series) for cell in made.cells] == [("kselftest own", "long")]
+    assert [(one.what.partition(" on ")[0], one.why) for one in made.left_out] == [
+        ("kselftest own of short", "it declares no self-tests"),
+        ("kunit of short", "kconfig debug does not ask for CONFIG_KUNIT_DEBUGFS"),
+        ("kunit of long", "kconfig debug does not ask for CONFIG_KUNIT_DEBUGFS"),
+    ]
 
 
 def test_a_suite_of_many_tests_still_gives_file_names() -> None:
