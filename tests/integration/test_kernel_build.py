@@ -370,6 +370,20 @@ def test_what_brings_nothing_in_is_kept(lab: Lab) -> None:
     assert dict(line.split("\t") for line in said.splitlines())["direct_cache_hit"] == "1"
 
 
+def test_what_was_compiled_elsewhere_is_taken_only_where_its_debug_information_is_right(lab: Lab, tmp_path: Path) -> None:
+    with hold(lab.cache, "default", "gcc", silent) as slot:
+        environment = slot.environment()
+        for place, mapped in ((tmp_path / "mine", slot.tree), (tmp_path / "other", tmp_path / "other"), (slot.tree, slot.tree)):
+            place.mkdir(exist_ok=True)
+            (place / "one.c").write_text("int one;\n")
+            words = ["gcc", f"-ffile-prefix-map={mapped}=.", "-g", "-MD", "-c", "-o", "one.o", "one.c"]
+            subprocess.run(words, check=True, cwd=place, env=environment | {"CCACHE_BASEDIR": str(place)})
+        said = subprocess.run(["ccache", "--print-stats"], check=True, env=environment, capture_output=True, text=True).stdout
+
+        assert f"{tmp_path / 'mine'}".encode() not in (slot.tree / "one.o").read_bytes()
+    assert dict(line.split("\t") for line in said.splitlines())["direct_cache_hit"] == "1", "that of the other slot"
+
+
 @pytest.mark.parametrize("fragment", ["CONFIG_SMP=y\n", "#BASE# x86_64_defconfig\nCONFIG_NET=y\n"])
 def test_the_dry_run_lines_can_be_pasted(lab: Lab, fragment: str) -> None:
     (lab.kconfigs / "default.config").write_text(fragment)
