@@ -185,8 +185,8 @@ def _kernels(stacked: Stacked, name: str, upto: int, kconfig: str, payload: str)
 def _unfit(cell: Cell, there: Catalogue) -> str:
     if cell.suite is None:
         return there.payloads[cell.payload].lacks(there.guests[cell.guest])
-    verb, words = cell.suite
-    lost = [symbol for symbol in KUNIT if verb == "kunit" and symbol not in there.kconfigs[cell.kconfig]]
+    lost = [symbol for symbol in KUNIT if cell.suite[0] == "kunit" and symbol not in there.kconfigs[cell.kconfig]]
     if lost:
         return f"kconfig {cell.kconfig} does not ask for CONFIG_{lost[0]}"
-    return "it declares no self-tests" if (verb, words) == ("kselftest", OWN) and not there.stacks[cell.series].last.selftests else ""
+    declared = there.stacks[cell.series].last.selftests
+    return "it declares no self-tests" if cell.suite == ("kselftest", OWN) and not declared else ""

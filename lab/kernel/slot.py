@@ -153,7 +153,7 @@ class Slot:
             extra |= {
                 "PATH": f"{self.root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
                 "CCACHE_DIR": str(self.cache.root / "ccache"),
-                "CCACHE_BASEDIR": str(self.tree),  # the directory itself is hashed as -ffile-prefix-map has it: alike in all slots
+                "CCACHE_BASEDIR": str(self.tree),  # its name is hashed as -ffile-prefix-map rewrites it, alike in all slots
                 "CCACHE_DEPEND": "1",  # the compiler's own dependency list instead of a preprocessor run: cold builds pay less
                 "CCACHE_MAXSIZE": "10G",
             }

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from kerneltree import TESTS
 from test_bisect import BROKEN, COMMENTED, MORE, WARNS, lab
 from toyseries import TESTED, bisect, declared, harmless, makes
 
