@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.campaign import kselftest
-from lab.campaign.kselftest import OWN, borrowed, check_known, lacking, wanted
+from lab.campaign.kselftest import borrowed, check_known, lacking, wanted
 from lab.campaign.plan import Ask, Side
 from lab.campaign.rounds import Sided
 from lab.campaign.session import Lab
@@ -17,6 +17,7 @@ from lab.events import silent
 from lab.kernel.selftests import Selftests, Want, parse_wants
 from lab.model.change import Build, Kconfig
 from lab.model.machine import Accel
+from lab.model.matrix import OWN
 from lab.model.run import PayloadSpec, Role
 
 ROOT = Path(__file__).resolve().parents[2]
