@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from lab.guest.interrupts import interrupts
 from lab.model.outcome import Finding
 from lab.model.ports import Symbols
 
@@ -184,17 +185,12 @@ def parse_tasks(text: str) -> list[Task]:
 
 async def diagnose(probe: Probe, symbols: Symbols, *, passive: bool = False) -> Diagnosis:
     """Look at a guest that shows no progress: its registers first, which does not disturb it; then, unless `passive`, sysrq."""
-    heard = probe.heard()
-    seen: list[list[CpuState]] = []
-    for _ in range(SAMPLES):
-        seen.append(parse_registers(await probe.monitor("info registers -a")))
-        await asyncio.sleep(SAMPLE_GAP_S * len(seen[-1]))
-    for states in zip(*seen, strict=False):
-        if all(state.deaf for state in states) and probe.heard() == heard:
-            return await _deaf_cpu(probe, symbols, states)
+    seen, deaf = await _looks(probe, symbols)
+    if deaf:
+        return await _deaf_cpu(probe, symbols, deaf)
     if passive:
         return Diagnosis("busy", "the guest is silent, but its interrupts work", stuck=False)
-    busy = [states for states in zip(*seen, strict=False) if not any(state.halted for state in states)]
+    busy = [states for states in seen if not any(state.halted for state in states)]
     blocked = await probe.sysrq("w", SYSRQ_QUIET_S, SYSRQ_LIMIT_S)
     if not blocked:
         return _unresponsive(symbols, busy)
@@ -205,6 +201,30 @@ async def diagnose(probe: Probe, symbols: Symbols, *, passive: bool = False) -> 
         if all(state.level == 0 for state in states):
             return await _spinning(probe, symbols, states)
     return await _not_ready(probe, busy=bool(busy))
+
+
+async def _looks(probe: Probe, symbols: Symbols) -> tuple[list[tuple[CpuState, ...]], tuple[CpuState, ...]]:
+    """The samples of each CPU, and those of one that was deaf all the time, or none.
+
+    Where QEMU lets itself be asked is no place at random: a live kernel that sets timers all the time is found at that, with
+    interrupts off. One that counts an interrupt meanwhile, or says something, is not deaf.
+    """
+    heard = probe.heard()
+    seen: list[list[CpuState]] = []
+    taken: dict[int, tuple[str, ...]] = {}
+    for _ in range(SAMPLES):
+        seen.append(parse_registers(await probe.monitor("info registers -a")))
+        for state in seen[-1]:
+            if state.number not in taken:
+                taken[state.number] = await interrupts(probe.monitor, symbols, state.number)
+        await asyncio.sleep(SAMPLE_GAP_S * len(seen[-1]))
+    cpus = list(zip(*seen, strict=False))
+    for states in cpus:
+        cpu = states[0].number
+        deaf = all(state.deaf for state in states) and taken[cpu] == await interrupts(probe.monitor, symbols, cpu)
+        if deaf and probe.heard() == heard:
+            return cpus, states
+    return cpus, ()
 
 
 async def _deaf_cpu(probe: Probe, symbols: Symbols, states: tuple[CpuState, ...]) -> Diagnosis:

@@ -168,6 +168,42 @@ def test_a_console_that_talks_is_not_deaf(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen(FakeProbe(SPINNING.format(flags="046"), talks=True), monkeypatch).shape != "irqs-off"
 
 
+class PerCpu(FakeSymbols):
+    """A kernel that counts each CPU's interrupts."""
+
+    def address(self, name: str) -> int:
+        return {"irq_stat": 0x2BC80, "__per_cpu_offset": 0xFFFFFFFF81C2F900}.get(name) or super().address(name)
+
+
+class Counting(FakeProbe):
+    """Its second CPU takes interrupts, and the first one none."""
+
+    async def monitor(self, line: str) -> str:
+        if line == "x /1gx 0xffffffff81c2f900":
+            return "ffffffff81c2f900: 0xffff88803e600000"
+        if line == "x /1gx 0xffffffff81c2f908":
+            return "ffffffff81c2f908: 0xffff88803e700000"
+        if line == "x /16gx 0xffff88803e62bc80":
+            return "ffff88803e62bc80: 0x0000000700000000 0x0000000000000000"
+        if line == "x /16gx 0xffff88803e72bc80":
+            self.said += 1
+            return f"ffff88803e72bc80: 0x0000000700000000 0x{self.said:016x}"
+        return await super().monitor(line)
+
+
+def test_a_cpu_that_counts_interrupts_is_not_deaf_however_often_it_is_found_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stall, "SAMPLE_GAP_S", 0)
+    first, second = (SPINNING.format(flags="046").replace("CPU#0", f"CPU#{number}") for number in (0, 1))
+
+    async def look(registers: str) -> stall.Diagnosis:
+        probe = Counting(registers)
+        probe.heard = lambda: 0  # type: ignore[method-assign]  # what it counts is not what it says
+        return await diagnose(probe, PerCpu(), passive=True)
+
+    assert not asyncio.run(look(IDLE + second)).stuck
+    assert asyncio.run(look(first + second)).title == "CPU 0 spins in fake_spin() with interrupts off"
+
+
 def test_a_loop_with_interrupts_on(monkeypatch: pytest.MonkeyPatch) -> None:
     found = seen(FakeProbe(SPINNING.format(flags="246"), {"w": EMPTY}), monkeypatch)
     assert found.title == "CPU 0 spins in fake_spin() with interrupts on"
