@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.model.judgement import Comparison, Verdict, fails
@@ -17,7 +17,6 @@ LOUD = (Verdict.MORE, Verdict.REGRESSED, Verdict.WOBBLE, Verdict.INCONCLUSIVE, V
 """Verdicts whose values by boot are shown, costs first."""
 
 MODES: dict[RowKind, str] = {"exact": "exact", "count": "counts", "sample": "wall", "info": "info"}
-
 INTERRUPTED = 130
 
 SYMBOLS = {
@@ -143,9 +142,10 @@ def by_boot(row: Comparison) -> str:
     return "base {}; patched {}".format(*sides) + (f"; {row.note}" if row.note else "")
 
 
-def loud(rows: Iterable[Comparison]) -> list[Comparison]:
-    """The rows whose values by boot must be seen, costs first."""
-    return sorted((row for row in rows if row.verdict in LOUD), key=lambda row: LOUD.index(row.verdict))
+def loud(rows: Sequence[Comparison]) -> list[Comparison]:
+    """The rows whose values by boot must be seen, costs first; last those EQUAL in several values, whose medians may differ."""
+    several = (row for row in rows if row.verdict is Verdict.EQUAL and len(set(row.base.values_by_boot)) > 1)
+    return [*sorted((row for row in rows if row.verdict in LOUD), key=lambda row: LOUD.index(row.verdict)), *several]
 
 
 def side(item: JobResult | BuildRecord) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_samples import COSTLY, EQUAL, FEWER, MORE, WOBBLE, failing, job, results
 
-from lab.model.judgement import Verdict, fails
+from lab.model.judgement import Spread, Verdict, fails
 from lab.model.outcome import Case, Status
 from lab.report import words
 
@@ -64,6 +64,13 @@ def test_a_row_names_its_unit_where_units_differ() -> None:
 
 def test_costs_come_first() -> None:
     assert [row.verdict for row in words.loud((EQUAL, FEWER, WOBBLE, COSTLY))] == ["MORE", "WOBBLE", "FEWER"]
+
+
+def test_equal_rows_of_several_values_are_shown_by_boot() -> None:
+    base, patched = Spread(24163.0, 2, (24163.0, 24190.0)), Spread(24190.0, 2, (24190.0, 24163.0))
+    several = replace(EQUAL, base=base, patched=patched, delta=27.0, note="the same values on both sides, but several")
+
+    assert words.loud((EQUAL, several, WOBBLE)) == [WOBBLE, several]
 
 
 def test_what_jobs_disagree_on_is_not_said_of_the_block() -> None:
