@@ -164,10 +164,12 @@ def spawn(
 def interactive(argv: Argv, *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
     """Run a program on the user's own terminal, to its end; its exit status. Ctrl-C reaches it as it reaches us.
 
-    A KeyboardInterrupt with a signal's number reached us alone, so it is handed on as Ctrl-C.
+    A KeyboardInterrupt with a signal's number reached us alone, so it is handed on as Ctrl-C: to a program that listens, though a
+    shell's background jobs ignore it.
     """
     need(str(argv[0]), f"run `{quote(argv)}`")
-    with subprocess.Popen([*bound(), *(str(word) for word in argv)], env=None if env is None else dict(env), cwd=cwd) as process:
+    words = [*bound(), "env", "--default-signal=INT", *(str(word) for word in argv)]
+    with subprocess.Popen(words, env=None if env is None else dict(env), cwd=cwd) as process:
         try:
             return process.wait()
         except KeyboardInterrupt as interrupt:

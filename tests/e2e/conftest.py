@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from lab.proc import bound
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,8 +26,8 @@ class Line:
 
 
 def inv(*words: str, environment: Mapping[str, str] | None = None) -> Line:
-    """Run ./inv with these words, as a user or a CI job does; `environment` instead of ours."""
-    argv: list[str | Path] = [ROOT / "inv", *words]
+    """Run ./inv with these words, as a user or a CI job does, until it ends or we do; `environment` instead of ours."""
+    argv: list[str | Path] = [*bound(), ROOT / "inv", *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=environment)
     text = done.stdout + done.stderr
     sys.stdout.write(f"$ ./inv {' '.join(words)}\n{text}\n")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,17 +119,19 @@ def test_interactive_hands_the_status_back() -> None:
     assert interactive(["sh", "-c", "exit 7"]) == 7
 
 
-def test_an_interrupt_that_reached_us_alone_is_handed_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ours", [signal.default_int_handler, signal.SIG_IGN], ids=["terminal", "background job"])
+def test_an_interrupt_that_reached_us_alone_is_handed_on(tmp_path: Path, ours: Callable[..., None]) -> None:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt(number)
 
-    hear_interrupts()
+    signal.signal(signal.SIGINT, ours)
     signal.signal(signal.SIGUSR1, interrupt)
     waits = "until [ $(cat /proc/$PPID/wchan) = do_wait ]; do :; done"
     child = f"trap 'echo told >{tmp_path}/told; exit 0' INT; {waits}; kill -USR1 $PPID; while :; do sleep 0.01; done"
 
     with pytest.raises(KeyboardInterrupt):
         interactive(["sh", "-c", child])
+    hear_interrupts()
 
     assert (tmp_path / "told").exists()
 
